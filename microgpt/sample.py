@@ -1,0 +1,216 @@
+"""To write, a model is asked for the next token, over and over, and dice decide.
+
+Before this came `draw.py`; next comes `train.py`, which makes the models that this file
+samples from. As a command it completes names with a saved model:
+
+    python -m microgpt.sample --prompt ma --show-probabilities
+
+Papers: for top_k Fan, Lewis and Dauphin, "Hierarchical neural story generation", 2018;
+for top_p Holtzman et al., "The curious case of neural text degeneration", 2020.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+from microgpt.checkpoint import load_checkpoint
+from microgpt.draw import bars
+from microgpt.gpt import GPTConfig, Params, empty_cache, gpt
+from microgpt.tokenizer import CharTokenizer
+from microgpt.value import Value
+
+
+def token_probabilities(
+    logits: Sequence[float],
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> list[float]:
+    """Return softmax(logits / temperature), with unlikely tokens cut off if asked.
+
+    A temperature below 1 favours the likely tokens, above 1 the others. top_k keeps the
+    k likeliest; top_p, after it, the likeliest that together reach p. What is kept is
+    scaled to sum to 1 again. Out of range: ValueError.
+
+    >>> [round(p, 2) for p in token_probabilities([2.0, 1.0, 0.0], top_k=2)]
+    [0.73, 0.27, 0.0]
+    """
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(f"temperature is {temperature}: make it more than 0")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}: make it 1 or more")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}: make it more than 0, at most 1")
+    maximum = max(logits)
+    # Subtract first, then divide: nothing can overflow, however small the temperature.
+    exps = [math.exp((logit - maximum) / temperature) for logit in logits]
+    exps_sum = sum(exps)
+    probs = [e / exps_sum for e in exps]
+    if top_k is None and top_p is None:
+        return probs
+
+    likeliest_first = sorted(range(len(probs)), key=lambda i: -probs[i])
+    kept = likeliest_first[:top_k]
+    kept_sum = sum([probs[i] for i in kept])
+    if top_p is not None:
+        reached, n = 0.0, 0
+        while n < len(kept) and reached < top_p * kept_sum:
+            reached += probs[kept[n]]
+            n += 1
+        kept, kept_sum = kept[:n], reached
+    cut = [0.0] * len(probs)
+    for i in kept:
+        cut[i] = probs[i] / kept_sum
+    return cut
+
+
+def next_tokens(
+    params: Params,
+    config: GPTConfig,
+    tokenizer: CharTokenizer,
+    rng: random.Random,
+    prompt: str = "",
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Iterator[tuple[int, list[float]]]:
+    """Yield (token id, probabilities it was drawn with), to BOS or the block's end.
+
+    A prompt that leaves no room in the block: ValueError.
+    """
+    if len(prompt) >= config.block_size:
+        raise ValueError(
+            f"a prompt of {len(prompt)} characters, but block_size is "
+            f"{config.block_size}: shorten it to {config.block_size - 1} at most"
+        )
+    tokens = [tokenizer.bos, *tokenizer.encode(prompt)]
+    keys, values = empty_cache(config)
+    for pos_id in range(config.block_size):
+        logits = gpt(params, config, tokens[pos_id], pos_id, keys, values)
+        # Nobody will call backward() here. Bare numbers in place of the newest keys and
+        # values let go of the graph behind them; else a long text would keep it all.
+        for layer in range(config.n_layer):
+            keys[layer][-1] = [Value(k.data) for k in keys[layer][-1]]
+            values[layer][-1] = [Value(v.data) for v in values[layer][-1]]
+        if pos_id + 1 < len(tokens):
+            continue  # still reading the prompt
+        logits_data = [logit.data for logit in logits]
+        probs = token_probabilities(logits_data, temperature, top_k, top_p)
+        token_id = rng.choices(range(config.vocab_size), weights=probs)[0]
+        yield token_id, probs
+        if token_id == tokenizer.bos:
+            return
+        tokens.append(token_id)
+
+
+def generate(
+    params: Params,
+    config: GPTConfig,
+    tokenizer: CharTokenizer,
+    rng: random.Random,
+    prompt: str = "",
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> str:
+    """Return prompt with what the model adds to it; top_k=1 is greedy, without dice."""
+    how = (prompt, temperature, top_k, top_p)
+    steps = next_tokens(params, config, tokenizer, rng, *how)
+    return prompt + tokenizer.decode([token_id for token_id, _ in steps])
+
+
+# The command.
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are ValueErrors, one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (--help lists what there is)")
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Return command's exit code; bad input is one line on stderr and exit code 2."""
+    # A name with an accent must not stop a terminal that cannot show it.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `python -m microgpt.sample`; return its exit code."""
+    return run_command(lambda: _command(argv))
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    parser = OneLineParser(
+        prog="python -m microgpt.sample",
+        description="Draw names from a model that python -m microgpt.train has saved.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    path = os.path.join("out", "checkpoint.json")
+    add("--checkpoint", metavar="FILE", default=path, help=f"default: {path}")
+    add("--n", metavar="N", type=int, default=20, help="samples (default: 20)")
+    text = "the beginning of every sample (default: none)"
+    add("--prompt", metavar="TEXT", default="", help=text)
+    text = "below 1: safer, above: wilder (default: 0.6)"
+    add("--temperature", metavar="T", type=float, default=0.6, help=text)
+    text = "draw from the K likeliest characters only (default: from all)"
+    add("--top-k", metavar="K", type=int, help=text)
+    text = "draw from the likeliest that together reach P only (default: from all)"
+    add("--top-p", metavar="P", type=float, help=text)
+    text = "always take the likeliest (default: draw)"
+    add("--greedy", action="store_true", help=text)
+    text = "another seed, other samples (default: 42)"
+    add("--seed", metavar="N", type=int, default=42, help=text)
+    text = "show what each character was drawn from (default: do not)"
+    add("--show-probabilities", action="store_true", help=text)
+    args = parser.parse_args(argv)
+    if args.n < 1:
+        raise ValueError(f"--n is {args.n}: make it 1 or more")
+    run = load_checkpoint(args.checkpoint)
+    rng = random.Random(args.seed)
+    top_k = 1 if args.greedy else args.top_k
+    model = (run.params, run.config, run.tokenizer, rng)
+    how = (args.prompt, args.temperature, top_k, args.top_p)
+    for _ in range(args.n):
+        text = args.prompt
+        for token_id, probs in next_tokens(*model, *how):
+            if args.show_probabilities:
+                print(f"after {text!r}:")
+                print(bars(_likeliest(probs, run.tokenizer)))
+            text += run.tokenizer.decode([token_id])
+        print(text, flush=True)
+    return 0
+
+
+def _likeliest(
+    probs: Sequence[float], tokenizer: CharTokenizer, n: int = 5
+) -> list[tuple[str, float]]:
+    best = sorted(range(len(probs)), key=lambda i: -probs[i])[:n]
+    return [(tokenizer.decode([i]) or "end", probs[i]) for i in best if probs[i] > 0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
