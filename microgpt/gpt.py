@@ -142,11 +142,14 @@ def rmsnorm(x: Vector) -> Vector:
 def cross_entropy(logits: Vector, target_id: int) -> Value:
     """Return -log(softmax(logits)[target_id]), in nats: how surprising the target was.
 
-    As logsumexp(logits) - logits[target_id] it is exact however far apart the logits.
+    As logsumexp(logits) - logits[target_id] it is exact however far apart the logits. A
+    target that is no token: ValueError.
 
     >>> cross_entropy([Value(0.0), Value(0.0)], 1)      # one of two: log 2
     Value(0.6931471805599453, grad=0.0, '-')
     """
+    if not 0 <= target_id < len(logits):
+        raise ValueError(f"token {target_id}, but vocab_size is {len(logits)}")
     return logsumexp(logits) - logits[target_id]
 
 

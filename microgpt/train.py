@@ -304,19 +304,19 @@ class Progress:
         """Say that one more is done, which makes `done` in all."""
         self.n += 1
         line, now = f"{self.what} {done}/{self.total}{text}", time.perf_counter()
-        if self.terminal and now - self.shown > 0.1:
+        if self.terminal and (now - self.shown > 0.1 or done == self.total):
             self.shown = now
             each = (now - self.started) / self.n
             bar = "#" * (20 * done // self.total)
             left = f"{each * 1000:.1f} ms each, {each * (self.total - done):.0f} s left"
             print(f"\r[{bar:-<20}] {line}, {left}\033[K", end="", flush=True)
-        elif not self.terminal and done % self.every == 0:
+        elif not self.terminal and done % self.every == 0 and done > 1:
             print(line, flush=True)
 
-    def clear(self) -> None:
-        """Make room for other text."""
-        if self.terminal:
-            print("\r\033[K", end="", flush=True)
+    def finish(self) -> None:
+        """Leave the line as it is, and go on below it."""
+        if self.terminal and self.n:
+            print(flush=True)
 
 
 def _steps_a_line(run: Run) -> int:
@@ -360,7 +360,6 @@ def _train_and_save(
             if time.monotonic() - saved_at > SAVE_SECONDS:
                 save_checkpoint(path, run)
                 saved_step, saved_at = run.step, time.monotonic()
-        progress.clear()
         save_checkpoint(path, run)
     except ArithmeticError as error:
         kept = f"{path} holds step {saved_step}" if saved_step else "nothing was saved"
@@ -368,6 +367,7 @@ def _train_and_save(
             f"stopped at step {run.step + 1}, {error}: lower --learning-rate ({kept})"
         ) from None
     finally:
+        progress.finish()
         signal.signal(signal.SIGINT, before)
     return seconds
 
@@ -382,7 +382,7 @@ def _measure(
         return None
     progress = Progress("measured", len(measured), 20 * _steps_a_line(run))
     val_loss = held_out_loss(run, measured, progress.show)
-    progress.clear()
+    progress.finish()
     table_loss = bigram_loss(run, trained_on, measured)
     print(
         f"held-out loss: {val_loss:.3f} nats a character, as unsure as if choosing "

@@ -37,8 +37,8 @@ class Value:
     """One number, with what it was computed from and the slopes towards that.
 
     The slopes are stored as plain floats, not as functions to call later: they can be
-    printed before `backward()` runs, the graph is freed as soon as its result is (it
-    holds no reference cycle), and it can be pickled.
+    printed before `backward()` runs, and a graph, which then holds no reference cycle,
+    is freed as soon as its result is.
 
     >>> a, b = Value(2.0), Value(-3.0)
     >>> c = a * b
@@ -119,7 +119,7 @@ class Value:
         return -self + other
 
     def __rtruediv__(self, other: float) -> Value:
-        return self**-1 * other
+        return Value(other) / self
 
     def exp(self) -> Value:
         """Return e ** self; its slope is itself."""
