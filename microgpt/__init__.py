@@ -1,7 +1,8 @@
 """A GPT in plain Python, to run, to step through and to read.
 
 The files in reading order: value, tokenizer, data, gpt, adam, checkpoint, draw, sample,
-train. Each imports only from those before it. These are their public names.
+train. Each imports only from those before it. These are their public names. (The name
+microgpt.gpt is the function; `from microgpt.gpt import …` still reaches its file.)
 """
 
 from typing import TYPE_CHECKING, Any

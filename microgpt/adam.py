@@ -1,9 +1,10 @@
-"""A gradient says which way is down; Adam decides how far each parameter goes.
+"""The gradient points uphill; Adam steps the other way, and decides how far.
 
 Before this came `gpt.py`, whose parameters these are; next comes `checkpoint.py`. Adam
-keeps two running means for each parameter: m of its gradient, which steadies the
-direction, and v of its gradient squared, which measures the usual size. The step is m
-divided by the root of v: about lr, whatever the scale of the gradient.
+keeps two running means for each parameter: m of its gradient (over about the last 10
+steps), which steadies the direction, and v of its gradient squared (over 20), which
+measures the usual size. The step is lr * m / sqrt(v): about lr, the learning rate,
+whatever the scale of the gradient. eps keeps 0 / 0 from happening.
 
 Paper: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
 """

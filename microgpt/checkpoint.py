@@ -1,9 +1,10 @@
 """A run that is saved whole can stop at any instant and go on as if it never had.
 
-Before this came `adam.py`; next comes `draw.py`. What training will do next depends on
-the parameters, Adam's two means, the random generator, the settings and the documents.
-All but the last are in one JSON file, with every digit; of the documents it holds a
-fingerprint. JSON is data: reading it runs nothing, while a pickle can run anything.
+Before this came `adam.py`; next comes `draw.py`. What a run does next depends on its
+parameters, Adam's two means, the random generator (for the samples), the settings and
+the documents. All but the last are in one JSON file, with every digit; of the documents
+it holds a fingerprint. JSON is data, and reading it runs nothing; a pickle can run
+anything.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import random
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -45,11 +47,13 @@ class TrainConfig:
             kind = type(vars(TrainConfig)[name])  # each default is of the right type
             if type(number) is not kind and not (kind is float and type(number) is int):
                 raise ValueError(f"{name} is {number!r}: make it a {kind.__name__}")
-            if kind is not str and not 0 <= number < math.inf:
-                raise ValueError(f"{name} is {number}: make it 0 or more")
-        for name in ("steps", "batch_size", "learning_rate", "temperature"):
-            if not vars(self)[name]:
-                raise ValueError(f"{name} is 0: make it more than 0")
+            if kind is str:
+                continue
+            no_zero = name in ("steps", "batch_size", "learning_rate", "temperature")
+            finite = number <= sys.float_info.max
+            if not (finite and number >= 0) or (no_zero and number == 0):
+                least = "more than 0" if no_zero else "0 or more"
+                raise ValueError(f"{name} is {number}: make it finite and {least}")
 
 
 @dataclass
@@ -153,6 +157,8 @@ def _run_from(record: dict[str, Any]) -> Run:
     # nothing that is larger than the file, let no number in that is not a finite float.
     config = GPTConfig(**content["config"])
     training = TrainConfig(**content["training"])
+    if content["config"] != vars(config) or content["training"] != vars(training):
+        raise ValueError("it lacks a setting")
     tokenizer = CharTokenizer(content["vocabulary"])
     matrices = content["params"]
     shapes = {name: (len(m), *{len(row) for row in m}) for name, m in matrices.items()}
@@ -162,7 +168,7 @@ def _run_from(record: dict[str, Any]) -> Run:
         raise ValueError("its vocabulary does not have the size that its config says")
     params = init_params(config, random.Random(0))
     parameters = flatten(params)
-    saved = [number for m in matrices.values() for row in m for number in row]
+    saved = [number for name in params for row in matrices[name] for number in row]
     for parameter, number in zip(parameters, _floats(saved, len(parameters))):
         parameter.data = number
     losses = _floats(content["losses"], content["step"])
@@ -176,8 +182,12 @@ def _run_from(record: dict[str, Any]) -> Run:
     version, state, gauss_next = content["rng"]
     if gauss_next is not None:
         _floats([gauss_next], 1)
+    if not all(type(word) is int and word < 2**32 for word in state):
+        raise ValueError("rng is not the state of a random generator")
     rng.setstate((version, tuple(state), gauss_next))
-    sha256 = str(content["data_sha256"])
+    sha256 = content["data_sha256"]
+    if type(sha256) is not str:
+        raise ValueError("data_sha256 is not text")
     return Run(config, training, tokenizer, params, optimizer, rng, sha256, losses)
 
 
@@ -186,8 +196,8 @@ def _sha256(text: str) -> str:
 
 
 def _floats(numbers: list[float], n: int) -> list[float]:
-    if len(numbers) != n:
-        raise ValueError(f"{len(numbers)} numbers where {n} belong")
+    if type(numbers) is not list or len(numbers) != n:
+        raise ValueError(f"{len(numbers)} numbers where a list of {n} belongs")
     if not all(type(number) is float and math.isfinite(number) for number in numbers):
         raise ValueError("there is something among its numbers that is not finite")
     return numbers

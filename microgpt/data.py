@@ -60,7 +60,7 @@ def split_documents(
 
 
 def documents_sha256(documents: Sequence[str]) -> str:
-    """Return a fingerprint of the documents, in their order in the file.
+    """Return a fingerprint of the documents, by which a run knows them again.
 
     For a file of stripped lines, it is what the command sha256sum prints of the file.
     """
@@ -69,7 +69,7 @@ def documents_sha256(documents: Sequence[str]) -> str:
 
 
 def default_data_path() -> str:
-    """Return `input.txt` of this folder if there is one, else the copy shipped here."""
+    """Return the working folder's input.txt if there is one, else the package's."""
     package = os.path.dirname(os.path.abspath(__file__))
     installed = os.path.join(package, "input.txt")
     checkout = os.path.join(os.path.dirname(package), "input.txt")

@@ -3,13 +3,14 @@
 Before this came `value.py`, and the model is nothing but Values; next comes `adam.py`,
 which makes it better. Tokens come one at a time. Each becomes a list of `n_embd`
 numbers, `x`, that flows through the layers. A layer adds to x twice: what attention
-gathers from the tokens so far, and what a small network, the MLP, makes of the sum. At
-the end x becomes one number, a logit, for every token that might come next.
+gathers from the tokens so far, and what a small network, the multi-layer perceptron or
+MLP, makes of the sum. At the end x becomes one number, a logit, for every token that
+might come next: the larger, the likelier.
 
     Vector   a list of Values                             x, q, logits
     Matrix   a list of rows, one row for each output      params["lm_head"], (27, 16)
-    keys     keys[layer][t]: the Vector token t offers for comparison
-    values   values[layer][t]: the Vector it hands over when it is attended to
+    keys     keys[layer][t]: the Vector by which the token at position t can be found
+    values   values[layer][t]: the Vector it hands over to those that find it
 
 Signpost: GPT-2 has LayerNorm where this has RMSNorm, GELU where this has squared ReLU,
 a bias on every linear, and for lm_head it uses wte again.
@@ -48,7 +49,9 @@ class GPTConfig:
     def __post_init__(self) -> None:
         for name, size in vars(self).items():
             if type(size) is not int or size < 1:
-                raise ValueError(f"{name} is {size}: make it a whole number, 1 or more")
+                raise ValueError(
+                    f"{name} is {size!r}: make it a whole number, 1 or more"
+                )
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd {self.n_embd} does not divide into n_head {self.n_head} equal "
@@ -65,9 +68,9 @@ def param_shapes(config: GPTConfig) -> dict[str, tuple[int, int]]:
     """Return the name and (n_out, n_in) of every weight matrix, in the order drawn."""
     n_embd = config.n_embd
     shapes = {
-        "wte": (config.vocab_size, n_embd),  # a row for each token
-        "wpe": (config.block_size, n_embd),  # a row for each position
-        "lm_head": (config.vocab_size, n_embd),  # from x to logits
+        "wte": (config.vocab_size, n_embd),  # token embedding: a row for each token
+        "wpe": (config.block_size, n_embd),  # position embedding: one for each position
+        "lm_head": (config.vocab_size, n_embd),  # language-model head: x to logits
     }
     for layer in range(config.n_layer):
         shapes[f"layer{layer}.attn_wq"] = (n_embd, n_embd)
@@ -82,8 +85,8 @@ def param_shapes(config: GPTConfig) -> dict[str, tuple[int, int]]:
 def init_params(config: GPTConfig, rng: random.Random) -> Params:
     """Return new parameters: small random numbers, each labelled with its place.
 
-    The last matrix of each half layer starts at 0, so that every layer starts by adding
-    nothing and learns what to add. (Its numbers are drawn all the same, times 0.)
+    attn_wo and mlp_fc2, through which a layer adds to x, start at 0: at first it adds
+    nothing, and learns what to add.
     """
     params = {}
     for name, (n_out, n_in) in param_shapes(config).items():
@@ -124,14 +127,15 @@ def softmax(logits: Vector) -> Vector:
     [0.212, 0.576, 0.212]
     """
     normaliser = logsumexp(logits)
+    # exp(a) / sum is exp(a - log(sum)), which is never too large.
     return [(logit - normaliser).exp() for logit in logits]
 
 
 def rmsnorm(x: Vector) -> Vector:
-    """Return x scaled so that the mean of its squares is 1.
+    """Return x scaled so that the mean of its squares is about 1.
 
-    Without it, every layer would pass on numbers larger or smaller than it was given.
-    1e-5 keeps x = 0 from dividing by 0. Paper: Zhang and Sennrich, "Root mean square
+    So a layer reads numbers of one size, however large x has grown on its way. 1e-5
+    keeps x = 0 from dividing by 0. Paper: Zhang and Sennrich, "Root mean square
     layer normalization", 2019, here without its gain.
     """
     mean_square = dot(x, x) * (1 / len(x))
@@ -140,10 +144,10 @@ def rmsnorm(x: Vector) -> Vector:
 
 
 def cross_entropy(logits: Vector, target_id: int) -> Value:
-    """Return -log(softmax(logits)[target_id]), in nats: how surprising the target was.
+    """Return -log(softmax(logits)[target_id]): how surprising the target was, in nats.
 
-    As logsumexp(logits) - logits[target_id] it is exact however far apart the logits. A
-    target that is no token: ValueError.
+    (Nats, since log is the natural one.) As logsumexp(logits) - logits[target_id] it is
+    finite however far apart the logits. A target that is no token: ValueError.
 
     >>> cross_entropy([Value(0.0), Value(0.0)], 1)      # one of two: log 2
     Value(0.6931471805599453, grad=0.0, '-')
@@ -178,8 +182,8 @@ def gpt(
     token_embedding = params["wte"][token_id]  # (n_embd)
     pos_embedding = params["wpe"][pos_id]  # (n_embd)
     x = [t + p for t, p in zip(token_embedding, pos_embedding)]
-    # Why normalise here, and again at once in the layer? A layer's norm is for its own
-    # use; this one brings x itself, to which all is added, from about 0.03 to size 1.
+    # Why normalise here, and again at once in the layer? A layer's norm leaves x itself
+    # alone; this one scales the x that all is added to, at first as small as 0.03.
     x = rmsnorm(x)
 
     for layer in range(config.n_layer):
@@ -199,6 +203,7 @@ def gpt(
             # or softmax would put all its weight on one token.
             scores = [dot(q[head], k_t[head]) * head_dim**-0.5 for k_t in keys[layer]]
             weights = softmax(scores)  # (tokens so far): how much of each to take
+            # Each number of v, averaged over the tokens so far with these weights.
             v_columns = zip(*[v_t[head] for v_t in values[layer]])
             head_out += [dot(weights, v_column) for v_column in v_columns]
         x = linear(head_out, params[f"layer{layer}.attn_wo"])

@@ -47,6 +47,8 @@ def token_probabilities(
         raise ValueError(f"top_k is {top_k}: make it 1 or more")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}: make it more than 0, at most 1")
+    if not all(map(math.isfinite, logits)):
+        raise ValueError("a logit is not finite: train with a lower --learning-rate")
     maximum = max(logits)
     # Subtract first, then divide: nothing can overflow, however small the temperature.
     exps = [math.exp((logit - maximum) / temperature) for logit in logits]
@@ -149,8 +151,9 @@ def run_command(command: Callable[[], int]) -> int:
         # The reader of our output, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError, ArithmeticError) as error:
+        text = str(error).replace("\n", "\\n")  # one line, whatever a file is called
+        print(f"error: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
@@ -177,11 +180,12 @@ def _command(argv: Sequence[str] | None) -> int:
     text = "below 1: safer, above: wilder (default: 0.6)"
     add("--temperature", metavar="T", type=float, default=0.6, help=text)
     text = "draw from the K likeliest characters only (default: from all)"
-    add("--top-k", metavar="K", type=int, help=text)
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--top-k", metavar="K", type=int, help=text)
     text = "draw from the likeliest that together reach P only (default: from all)"
     add("--top-p", metavar="P", type=float, help=text)
-    text = "always take the likeliest (default: draw)"
-    add("--greedy", action="store_true", help=text)
+    text = "always take the likeliest: --top-k 1 (default: draw)"
+    either.add_argument("--greedy", action="store_true", help=text)
     text = "another seed, other samples (default: 42)"
     add("--seed", metavar="N", type=int, default=42, help=text)
     text = "show what each character was drawn from (default: do not)"

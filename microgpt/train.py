@@ -12,11 +12,13 @@ together, as functions and as the command `python -m microgpt.train`. In a noteb
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import gc
 import math
 import os
 import random
+import shlex
 import signal
 import sys
 import time
@@ -73,6 +75,23 @@ def start(
     return run, train_documents, val_documents
 
 
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep Python from searching for reference cycles: a graph of Values has none.
+
+    It is freed with its result, and the search would be in vain. PyPy, which counts no
+    references, does need its collector, and keeps it.
+    """
+    pause = gc.isenabled() and sys.implementation.name == "cpython"
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()
+
+
 def train(run: Run, documents: Sequence[str]) -> Iterator[tuple[float, float, float]]:
     """Take the steps that run has left, one at each turn of the caller's loop.
 
@@ -82,12 +101,7 @@ def train(run: Run, documents: Sequence[str]) -> Iterator[tuple[float, float, fl
     """
     training, parameters = run.training, run.optimizer.parameters
     clock = time.perf_counter
-    # A graph holds no reference cycle and is freed with its loss; searching it for some
-    # would be in vain. (PyPy counts no references, and needs its collector.)
-    pause = gc.isenabled() and sys.implementation.name == "cpython"
-    if pause:
-        gc.disable()
-    try:
+    with collector_paused():
         for step in range(run.step, training.steps):
             step_loss = forward = backward = 0.0
             for i in range(training.batch_size):
@@ -110,26 +124,25 @@ def train(run: Run, documents: Sequence[str]) -> Iterator[tuple[float, float, fl
             run.optimizer.step(lr)
             run.losses.append(step_loss)
             yield forward, backward, clock() - started
-    finally:
-        if pause:
-            gc.enable()
 
 
 def held_out_loss(
     run: Run, documents: Sequence[str], show: Callable[[int], None] | None = None
 ) -> float:
-    """Return the mean loss of every character of documents, in nats; draws nothing.
+    """Return the mean loss of every character the model is asked for, in nats.
 
-    show, if given, is called with the number of documents done so far.
+    Those are the first block_size of each document, its end among them if reached.
+    Nothing is drawn. show, if given, is told the number of documents done so far.
     """
     nats, n_characters = 0.0, 0
-    for done, document in enumerate(documents, start=1):
-        tokens = run.tokenizer.encode_document(document)
-        n = min(run.config.block_size, len(tokens) - 1)
-        nats += document_loss(run.params, run.config, tokens).data * n
-        n_characters += n
-        if show:
-            show(done)
+    with collector_paused():
+        for done, document in enumerate(documents, start=1):
+            tokens = run.tokenizer.encode_document(document)
+            n = min(run.config.block_size, len(tokens) - 1)
+            nats += document_loss(run.params, run.config, tokens).data * n
+            n_characters += n
+            if show:
+                show(done)
     return nats / n_characters
 
 
@@ -181,7 +194,7 @@ SETTINGS = {
     "n_layer": "layers",
     "n_head": "heads of attention in a layer",
     "n_embd": "how many numbers stand for a token",
-    "learning_rate": "at the first step; it falls to 0 at the last",
+    "learning_rate": "at the first step; it falls to almost 0 at the last",
     "weight_decay": "how strongly weights are pulled to 0",
     "grad_clip": "longest gradient allowed; 0: any",
     "val_fraction": "share of the documents that is held out",
@@ -234,7 +247,7 @@ def _command(argv: Sequence[str] | None) -> int:
         documents = read_documents(data)
         if documents_sha256(documents) != run.data_sha256:
             raise ValueError(
-                f"{path} was trained on other data than {data}: see --data"
+                f"{data} is not, or no longer, what {path} was trained on: see --data"
             )
         _, train_documents, val_documents = shuffle_and_split(documents, run.training)
     else:
@@ -245,14 +258,13 @@ def _command(argv: Sequence[str] | None) -> int:
     try:
         os.makedirs(args.out, exist_ok=True)
     except OSError as error:
-        raise ValueError(
-            f"cannot make {args.out}: {error.strerror}: see --out"
-        ) from None
+        raise ValueError(f"cannot make {args.out!r}: {error.strerror}") from None
 
-    seconds = _train_and_save(run, len(documents), train_documents, path)
+    _print_sizes(run, documents)
+    seconds = _train_and_save(run, train_documents, path)
+    _save_losses(run, args.out)
     if run.step < run.training.steps:
-        _save_losses(run, args.out)
-        flag = "" if args.out == "out" else f" --out {args.out}"
+        flag = "" if args.out == "out" else f" --out {shlex.quote(args.out)}"
         print(f"stopped after step {run.step} of {run.training.steps}, saved in {path}")
         print(f"to go on: python -m microgpt.train --resume{flag}")
         return 130
@@ -272,7 +284,7 @@ def _resume(path: str, given: dict[str, Any]) -> Run:
     """Return the run saved at path, with the given settings if they can be changed."""
     run = load_checkpoint(path)
     saved = {**vars(run.config), **vars(run.training)}
-    for name in (*SIZES, "seed", "val_fraction"):
+    for name in (*SIZES, "seed", "val_fraction", "batch_size"):
         if name in given and given.pop(name) != saved[name]:
             flag = "--" + name.replace("_", "-")
             raise ValueError(
@@ -324,20 +336,31 @@ def _steps_a_line(run: Run) -> int:
     return 50 * 4064 // (len(run.optimizer.parameters) * run.training.batch_size)
 
 
-def _train_and_save(
-    run: Run, n_documents: int, documents: Sequence[str], path: str
-) -> list[tuple[float, float, float]]:
-    """Train with progress; save at the end, on Ctrl-C, and now and then between."""
-    vocab_size, steps = run.config.vocab_size, run.training.steps
+def _print_sizes(run: Run, documents: Sequence[str]) -> None:
+    vocab_size, block_size = run.config.vocab_size, run.config.block_size
     print(
-        f"{n_documents:,} documents, vocabulary {vocab_size}, "
+        f"{len(documents):,} documents, vocabulary {vocab_size}, "
         f"{len(run.optimizer.parameters):,} parameters; a blind guess has loss "
         f"log({vocab_size}) = {math.log(vocab_size):.3f}",
         flush=True,
     )
-    if run.step:
-        print(f"resuming after step {run.step}/{steps}, loss {run.losses[-1]:.3f}")
+    # The end of a document is asked for as well, so one of block_size is too long.
+    n_long = sum([len(document) >= block_size for document in documents])
+    if n_long:
+        print(
+            f"{n_long:,} are longer than --block-size {block_size} sees, and cut there"
+        )
 
+
+def _train_and_save(
+    run: Run, documents: Sequence[str], path: str
+) -> list[tuple[float, float, float]]:
+    """Train with progress; save at the end, on Ctrl-C, and now and then between."""
+    steps = run.training.steps
+    if run.step:
+        print(
+            f"resuming after step {run.step}/{steps}, loss {smooth(run.losses)[-1]:.3f}"
+        )
     interrupted = False
 
     def on_ctrl_c(signal_number: int, frame: object) -> None:
@@ -383,14 +406,16 @@ def _measure(
     progress = Progress("measured", len(measured), 20 * _steps_a_line(run))
     val_loss = held_out_loss(run, measured, progress.show)
     progress.finish()
+    if not val_loss < 700:  # or exp(val_loss) is too large a number
+        raise ValueError(f"the held-out loss is {val_loss:.4g}: lower --learning-rate")
     table_loss = bigram_loss(run, trained_on, measured)
     print(
         f"held-out loss: {val_loss:.3f} nats a character, as unsure as if choosing "
         f"among {math.exp(val_loss):.1f} letters evenly\n"
         f"  a table of letter pairs: {table_loss:.3f}, as if among "
         f"{math.exp(table_loss):.1f} (counted on the {len(trained_on):,} documents "
-        f"trained on;\n  both measured on {len(measured):,} of {len(held_out):,} that "
-        "were not)"
+        f"trained on;\n  both measured on {len(measured):,} of {len(held_out):,} held "
+        "out)"
     )
     return val_loss
 
@@ -418,7 +443,7 @@ def _print_samples(
     n, temperature = run.training.samples, run.training.temperature
     learnt, in_file = set(trained_on), set(documents)
     if n:
-        print(f"{n} samples at temperature {temperature}:")
+        print(f"{n} sample{'s' if n > 1 else ''} at temperature {temperature}:")
     how = (run.params, run.config, run.tokenizer, run.rng)
     for _ in range(n):
         text = generate(*how, temperature=temperature)

@@ -56,7 +56,7 @@ class Value:
         local_grads: tuple[float, ...] = (),
         label: str = "",
     ) -> None:
-        # A leaf may be given as an int; what an operation computed is a float already.
+        # A number that no operation made (a leaf) may be an int: make it a float.
         self.data = data if inputs else float(data)
         self.grad = 0.0
         self.inputs = inputs
@@ -130,7 +130,7 @@ class Value:
         return Value(result, (self,), (result,), "exp")
 
     def log(self) -> Value:
-        """Return the natural logarithm; its slope is 1 / self. Up to 0: ValueError."""
+        """Return the natural logarithm; slope 1 / self. 0 or less: ValueError."""
         if self.data <= 0:
             raise ValueError(f"log({self.data}) is not a real number")
         return Value(math.log(self.data), (self,), (1 / self.data,), "log")
@@ -148,7 +148,7 @@ class Value:
         return Value(result, (self,), (1 - result * result,), "tanh")
 
     def backward(self) -> None:
-        """Fill in `grad`, which is d(self)/d(node), for every node self was made from.
+        """Fill in `grad`, the gradient d(self)/d(node), of every node below self.
 
         Leaves (parameters) add up what successive calls give them, until an optimiser
         clears them; the nodes between are cleared at each call.
@@ -163,11 +163,10 @@ class Value:
         for node in order:
             node.grad = 0.0
         self.grad = 1.0
+        # In reverse, so that a node has all of its gradient before it passes any on.
         for node in reversed(order):
             grad = node.grad
-            # A node that cannot move the result, such as one behind a ReLU that is off,
-            # has nothing to pass on.
-            if grad:
+            if grad:  # 0 is nothing to pass on: many a ReLU is off
                 for input, local_grad in zip(node.inputs, node.local_grads):
                     input.grad += local_grad * grad
 

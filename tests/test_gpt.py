@@ -578,7 +578,7 @@ def test_a_document_that_asks_for_nothing_is_an_error(tokens):
 @pytest.mark.parametrize("size", [0, -1, True, 4.0, "4", None])
 def test_a_size_that_is_not_a_whole_number_from_1_is_an_error(name, size):
     sizes = {"vocab_size": 27, name: size}
-    with pytest.raises(ValueError, match=f"{name} is {size}"):
+    with pytest.raises(ValueError, match=f"{name} is {size!r}"):
         GPTConfig(**sizes)
 
 
