@@ -27,6 +27,9 @@ FORMAT = "microgpt checkpoint"
 VERSION = 1
 
 
+NO_ZERO = ("steps", "batch_size", "learning_rate", "val_documents", "temperature")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train; a setting that makes no sense: ValueError."""
@@ -37,6 +40,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     grad_clip: float = 0.0  # longest gradient allowed; 0: any
     val_fraction: float = 0.1  # of the documents, held out
+    val_documents: int = 500  # of these, measured at most
     seed: int = 42
     samples: int = 20  # drawn when training is done
     temperature: float = 0.6
@@ -49,7 +53,7 @@ class TrainConfig:
                 raise ValueError(f"{name} is {number!r}: make it a {kind.__name__}")
             if kind is str:
                 continue
-            no_zero = name in ("steps", "batch_size", "learning_rate", "temperature")
+            no_zero = name in NO_ZERO
             finite = number <= sys.float_info.max
             if not (finite and number >= 0) or (no_zero and number == 0):
                 least = "more than 0" if no_zero else "0 or more"
@@ -182,7 +186,7 @@ def _run_from(record: dict[str, Any]) -> Run:
     version, state, gauss_next = content["rng"]
     if gauss_next is not None:
         _floats([gauss_next], 1)
-    if not all(type(word) is int and word < 2**32 for word in state):
+    if not all(type(word) is int and 0 <= word < 2**32 for word in state):
         raise ValueError("rng is not the state of a random generator")
     rng.setstate((version, tuple(state), gauss_next))
     sha256 = content["data_sha256"]

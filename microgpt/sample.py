@@ -191,8 +191,8 @@ def _command(argv: Sequence[str] | None) -> int:
     text = "show what each character was drawn from (default: do not)"
     add("--show-probabilities", action="store_true", help=text)
     args = parser.parse_args(argv)
-    if args.n < 1:
-        raise ValueError(f"--n is {args.n}: make it 1 or more")
+    if args.n < 1 or args.seed < 0:
+        raise ValueError("--n must be 1 or more, and --seed 0 or more")
     run = load_checkpoint(args.checkpoint)
     rng = random.Random(args.seed)
     top_k = 1 if args.greedy else args.top_k

@@ -198,6 +198,7 @@ SETTINGS = {
     "weight_decay": "how strongly weights are pulled to 0",
     "grad_clip": "longest gradient allowed; 0: any",
     "val_fraction": "share of the documents that is held out",
+    "val_documents": "measure the loss on at most so many of these",
     "samples": "how many samples to draw at the end",
     "temperature": "of the samples; below 1: safer, above: wilder",
 }
@@ -224,8 +225,6 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, An
         metavar = {int: "N", float: "X", str: "FILE"}[kind]
         text = f"{text} (default: {shown[name]})"
         add(flag, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text)
-    text = "measure on so many held-out documents at most (default: 500)"
-    add("--val-documents", metavar="N", type=int, default=500, help=text)
     text = "folder for what is saved (default: out)"
     add("--out", metavar="DIR", default="out", help=text)
     text = "go on with the run in --out, with its settings (default: train anew)"
@@ -238,8 +237,6 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, An
 
 def _command(argv: Sequence[str] | None) -> int:
     args, given = _parse(argv)
-    if args.val_documents < 1:
-        raise ValueError(f"--val-documents is {args.val_documents}: make it 1 or more")
     path = os.path.join(args.out, "checkpoint.json")
     if args.resume:
         run = _resume(path, given)
@@ -273,7 +270,7 @@ def _command(argv: Sequence[str] | None) -> int:
             print(f"{part:>8}: {1000 * sum(spent) / len(spent):6.2f} ms a step")
     # The table it is compared with may count only what the model has seen.
     trained_on = train_documents[: run.step * run.training.batch_size]
-    val_loss = _measure(run, trained_on, val_documents, args.val_documents)
+    val_loss = _measure(run, trained_on, val_documents)
     _save_losses(run, args.out, val_loss)
     _print_samples(run, documents, trained_on)
     print(f"saved in {args.out}: checkpoint.json, losses.csv, loss.svg (a picture)")
@@ -295,7 +292,7 @@ def _resume(path: str, given: dict[str, Any]) -> Run:
     run.optimizer.weight_decay = run.training.weight_decay
     if run.step > run.training.steps:
         raise ValueError(
-            f"{path} is at step {run.step} already: raise --steps {run.training.steps}"
+            f"{path} is at step {run.step} already, past --steps {run.training.steps}"
         )
     return run
 
@@ -385,7 +382,11 @@ def _train_and_save(
                 saved_step, saved_at = run.step, time.monotonic()
         save_checkpoint(path, run)
     except ArithmeticError as error:
-        kept = f"{path} holds step {saved_step}" if saved_step else "nothing was saved"
+        kept = (
+            f"{path} holds step {saved_step}"
+            if saved_step
+            else "this run had saved nothing yet"
+        )
         raise ValueError(
             f"stopped at step {run.step + 1}, {error}: lower --learning-rate ({kept})"
         ) from None
@@ -396,10 +397,10 @@ def _train_and_save(
 
 
 def _measure(
-    run: Run, trained_on: Sequence[str], held_out: Sequence[str], at_most: int
+    run: Run, trained_on: Sequence[str], held_out: Sequence[str]
 ) -> float | None:
     """Print and return the held-out loss, with what it means; None if there is none."""
-    measured = held_out[:at_most]
+    measured = held_out[: run.training.val_documents]
     if not measured:
         print("held-out loss: none, since no documents were held out")
         return None
