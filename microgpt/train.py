@@ -372,7 +372,8 @@ def _train_and_save(
         for spent in train(run, documents):
             seconds.append(spent)
             if run.step == 1:
-                print(f"step 1/{steps}, loss {run.losses[0]:.3f}", flush=True)
+                first, guess = run.losses[0], math.log(run.config.vocab_size)
+                print(f"step 1/{steps}, loss {first:.3f} (blind guess {guess:.3f})")
             recent = run.losses[-50:]
             progress.show(run.step, f", loss {sum(recent) / len(recent):.3f}")
             if interrupted:
