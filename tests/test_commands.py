@@ -336,7 +336,7 @@ def test_the_default_run_is_the_recorded_one_loss_by_loss_and_letter_by_letter(
 
     first, *lines = outcome.out.splitlines()
     assert {"41,833", "27", "4,064", "3.296"} <= set(re.findall(r"[\d.,]*\d", first))
-    steps = [re.match(r"step (\d+)/500\b.*\b(\d\.\d{3})$", line) for line in lines]
+    steps = [re.match(r"step (\d+)/500, loss (\d\.\d{3})", line) for line in lines]
     steps = [(int(match[1]), match[2]) for match in steps if match]
     assert [step for step, _ in steps] == [1, *range(50, 501, 50)]
     assert steps[0][1] == f"{losses[0]:.3f}"
