@@ -1,0 +1,25 @@
+"""Sampling, as in chapter 11: draw the next letter, more or less boldly."""
+
+import math
+
+
+def probabilities(logits, temperature):  # (n) -> (n), plain numbers
+    """Return the chance of each token at a temperature.
+
+    At 1 it is the model's own. Below 1 likely tokens become likelier yet; above 1 all
+    come closer to one another.
+    """
+    maximum = max(logits)
+    # Mended: / for *. Divided by a small temperature, logits lie further apart.
+    exps = [math.exp((logit - maximum) / temperature) for logit in logits]
+    exps_sum = sum(exps)
+    return [e / exps_sum for e in exps]
+
+
+def write(logits_after, rng, temperature):
+    """Return the tokens of one name: drawn one by one, until BOS (0) is drawn."""
+    tokens = [0]
+    while len(tokens) == 1 or tokens[-1] != 0:
+        probs = probabilities(logits_after[tokens[-1]], temperature)
+        tokens.append(rng.choices(range(len(probs)), weights=probs)[0])
+    return tokens

@@ -1,0 +1,21 @@
+"""One head of attention, a token at a time, with a cache of keys and values."""
+
+from microgpt.gpt import linear, softmax
+from microgpt.value import Value, dot
+
+
+def attend(x, params, keys, values):  # (n) -> (n)
+    """Return what a new token x gathers from the cache, once it is in there itself.
+
+    keys and values hold a row for each earlier token, and get one more. The model is
+    trained with this: the loss of a token must reach all weights that had a part in it,
+    also by way of the tokens before.
+    """
+    q = linear(x, params["attn_wq"])
+    k = linear(x, params["attn_wk"])
+    v = linear(x, params["attn_wv"])
+    keys.append([Value(number.data) for number in k])
+    values.append(v)
+    scores = [dot(q, k_t) * len(q) ** -0.5 for k_t in keys]
+    weights = softmax(scores)
+    return [dot(weights, column) for column in zip(*values)]

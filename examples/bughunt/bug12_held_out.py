@@ -1,0 +1,33 @@
+"""An n-gram table, as in chapter 1: how well does it do on names it has not seen?"""
+
+import math
+from collections import Counter
+
+from course import pairs
+
+from microgpt.data import split_documents
+
+
+def losses(names, n_back):
+    """Return (training loss, held-out loss) of a table that looks back n_back letters.
+
+    The table counts the first half of the names. How surprised it is by these is the
+    training loss, and by the other half the held-out loss.
+    """
+    train_names, held_out_names = split_documents(names, val_fraction=0.5)
+    counts, totals = Counter(), Counter()
+    for context, target in pairs(names):
+        seen = tuple(([0] * n_back + context)[len(context) :])
+        counts[seen, target] += 1
+        totals[seen] += 1
+
+    def mean_surprise(some_names):
+        """Return the mean of -log(share), each pair counted as seen once more."""
+        surprises = []
+        for context, target in pairs(some_names):
+            seen = tuple(([0] * n_back + context)[len(context) :])
+            share = (counts[seen, target] + 1) / (totals[seen] + 27)
+            surprises.append(-math.log(share))
+        return sum(surprises) / len(surprises)
+
+    return mean_surprise(train_names), mean_surprise(held_out_names)

@@ -1,0 +1,430 @@
+"""What each file of the hunt should do, shown in numbers beside what it does.
+
+A check is given the file, imported as a module, and a function that shows one line. It
+says whether all is well. (Do not read on before the hunt: this file gives much away.)
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import isclose, isfinite, log
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from course import HELD_OUT_NAMES, TOKENIZER, TRAIN_NAMES, pairs
+
+from microgpt.adam import Adam
+from microgpt.gpt import GPTConfig, Matrix, flatten, init_params
+from microgpt.gpt import document_loss as right_document_loss
+from microgpt.gpt import linear as right_linear
+from microgpt.gpt import softmax as right_softmax
+from microgpt.sample import generate, token_probabilities
+from microgpt.train import smooth
+from microgpt.value import Value, dot, logsumexp, total
+
+Show = Callable[[str], None]
+
+
+def table(
+    show: Show,
+    rows: Sequence[tuple[str, Any, Any]],
+    heads: tuple[str, str, str] = ("", "expected", "got"),
+    rel_tol: float = 1e-4,
+    bar: float = 0,
+) -> bool:
+    """Show rows of (name, expected, got), mark what is apart; True if nothing is.
+
+    rel_tol is how far numbers may be apart: nudging is exact to about six digits. With
+    bar, each row also has a bar of # as long as what was got.
+    """
+    cells, agreements = [heads], []
+    for name, expected, got in rows:
+        if isinstance(got, (int, float)):
+            agreements.append(isclose(expected, got, rel_tol=rel_tol, abs_tol=1e-6))
+            cells.append((name, f"{expected:.4g}", f"{got:.4g}"))
+        else:
+            agreements.append(expected == got)
+            cells.append((name, str(expected), str(got)))
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    marks = [""] + ["" if agree else "<--" for agree in agreements]
+    # A loss that is no number any more, or beyond all bounds, has no bar.
+    lengths = [0] + [
+        round(min(bar * got, 40)) if bar and isfinite(got) else 0 for _, _, got in rows
+    ]
+    for (name, expected, got), mark, length in zip(cells, marks, lengths):
+        columns = f"{name:<{widths[0]}}  {expected:>{widths[1]}}  {got:>{widths[2]}}"
+        show(f"{columns}  {mark:<3}  {'#' * length}".rstrip())
+    return all(agreements)
+
+
+def by_nudging(function: Callable[[], Value], leaf: Value, h: float = 1e-5) -> float:
+    """Return the slope of function() towards leaf, measured as in chapter 2."""
+    at = leaf.data
+    leaf.data = at + h
+    above = function().data
+    leaf.data = at - h
+    below = function().data
+    leaf.data = at
+    return (above - below) / (2 * h)
+
+
+def matrix(n_out: int, n_in: int, rng: random.Random, std: float = 1.0) -> Matrix:
+    """Return n_out rows of n_in random numbers."""
+    return [[Value(rng.gauss(0, std)) for _ in range(n_in)] for _ in range(n_out)]
+
+
+def data_of(vector: Sequence[Value]) -> list[float]:
+    """Return the bare numbers."""
+    return [x.data for x in vector]
+
+
+def check_backward(bug: ModuleType, show: Show) -> bool:
+    """Compare gradients at x = 3 with slopes measured by nudging x."""
+    x = Value(3.0)
+    formulas = {
+        "5 * x": lambda: x * 5,
+        "x ** 2": lambda: x**2,
+        "x * x": lambda: x * x,
+        "x * x + x": lambda: x * x + x,
+        "log(x) * exp(x)": lambda: x.log() * x.exp(),
+    }
+    rows = []
+    for name, formula in formulas.items():
+        bug.backward(formula())
+        rows.append((name, by_nudging(formula, x), x.grad))
+    return table(show, rows, ("slope at x = 3", "by nudging", "backward"))
+
+
+def check_document_loss(bug: ModuleType, show: Show) -> bool:
+    """Train the same small model twice: on the right loss, and on that of the file."""
+    config = GPTConfig(TOKENIZER.vocab_size, n_head=2, n_embd=8)
+    curves = []
+    for loss_of in (right_document_loss, bug.document_loss):
+        params = init_params(config, random.Random(1))
+        optimizer = Adam(flatten(params))
+        losses = []
+        for name in TRAIN_NAMES[:150]:
+            loss = loss_of(params, config, TOKENIZER.encode_document(name))
+            loss.backward()
+            optimizer.step(lr=0.03)
+            losses.append(loss.data)
+        curves.append(smooth(losses, window=10))
+    show("A small GPT learns names. Its loss, in nats, beside what it should be:")
+    steps = [1, 30, 60, 90, 120, 150]
+    rows = [(str(n), curves[0][n - 1], curves[1][n - 1]) for n in steps]
+    well = table(show, rows, ("after step", "expected", "got"), bar=10)
+    rng = random.Random(2)
+    names = [generate(params, config, TOKENIZER, rng, letter) for letter in "aekmt"]
+    show(f"names it writes, from a, e, k, m and t: {', '.join(names)}")
+    return well
+
+
+def check_random_matrix(bug: ModuleType, show: Show) -> bool:
+    """Train the table of chapter 5, from a matrix of the file and from a right one."""
+    pair_counts = Counter(
+        (context[-1], target) for context, target in pairs(TRAIN_NAMES)
+    )
+    n_pairs = sum(pair_counts.values())
+    row_counts = [[pair_counts[i, j] for j in range(27)] for i in range(27)]
+
+    def train(logits: Matrix) -> list[float]:
+        losses = []
+        for _ in range(60):
+            surprises = []
+            for row, counts in zip(logits, row_counts):
+                right = total([logit * n for logit, n in zip(row, counts) if n])
+                surprises.append(logsumexp(row) * sum(counts) - right)
+            loss = total(surprises) / n_pairs
+            loss.backward()
+            losses.append(loss.data)
+            # A logit that stands in two places is still one number, and moves once.
+            for logit in {id(logit): logit for row in logits for logit in row}.values():
+                logit.data -= 20.0 * logit.grad
+                logit.grad = 0.0
+        return losses
+
+    logits = bug.random_matrix(27, 27, random.Random(1))
+    if (len(logits), len(logits[0])) != (27, 27):
+        show(f"it should be 27 x 27, but is {len(logits)} x {len(logits[0])}")
+        return False
+    expected, got = train(matrix(27, 27, random.Random(1), std=0.02)), train(logits)
+    show("A table of 27 x 27 logits learns which letter follows which. Its loss:")
+    rows = [(str(n), expected[n - 1], got[n - 1]) for n in (1, 20, 40, 60)]
+    # Another order of drawing is as good, and leads to nearly the same losses.
+    well = table(show, rows, ("step", "expected", "got"), rel_tol=0.01, bar=10)
+    for letter in "nqv":
+        probs = token_probabilities(data_of(logits[TOKENIZER.encode(letter)[0]]))
+        best = max(range(27), key=lambda i: probs[i])
+        show(f"likeliest after {letter!r}: {TOKENIZER.decode([best]) or 'the end'!r}")
+    if well:
+        different = len({id(logit) for row in logits for logit in row})
+        well = table(show, [("different numbers", 27 * 27, different)])
+    return well
+
+
+def check_linear(bug: ModuleType, show: Show) -> bool:
+    """Multiply on paper-sized numbers, and put an MLP of two linears through."""
+    x = [Value(1.0), Value(10.0)]
+    w = [[Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]]
+    show("x = [1, 10], w = [[1, 2], [3, 4]]:")
+    out = bug.linear(x, w)
+    rows = [
+        ("out[0] = 1 * 1 + 2 * 10", 21.0, out[0].data),
+        ("out[1] = 3 * 1 + 4 * 10", 43.0, out[1].data),
+    ]
+    if not table(show, rows):
+        return False
+    rng = random.Random(1)
+    fc1, fc2 = matrix(8, 2, rng), matrix(2, 8, rng)
+    hidden = [h.relu() ** 2 for h in right_linear(x, fc1)]
+    expected, got = right_linear(hidden, fc2), bug.mlp(x, fc1, fc2)
+    show("and an MLP, from 2 numbers to 8 and back:")
+    return table(show, [("out[0]", expected[0].data, got[0].data)])
+
+
+def check_softmax(bug: ModuleType, show: Show) -> bool:
+    """Ask for the same probabilities, a thousand higher and a thousand lower."""
+    rows = []
+    for start in (0.0, 1000.0, -1000.0):
+        logits = [Value(start), Value(start + 1), Value(start)]
+        expected = [round(p.data, 2) for p in right_softmax(logits)]
+        try:
+            got: Any = [round(p.data, 2) for p in bug.softmax(logits)]
+        except (ArithmeticError, ValueError) as error:
+            got = f"{type(error).__name__}: {error}"
+        rows.append((str([int(logit.data) for logit in logits]), expected, got))
+    well = table(show, rows, ("softmax of", "expected", "got"))
+    # It must also pass gradients on: if logits[1] grows, probs[0] falls.
+    logits = [Value(0.0), Value(1.0), Value(0.0)]
+    slope = by_nudging(lambda: right_softmax(logits)[0], logits[1])
+    bug.softmax(logits)[0].backward()
+    return table(show, [("d probs[0] / d logits[1]", slope, logits[1].grad)]) and well
+
+
+def check_attention(bug: ModuleType, show: Show) -> bool:
+    """Change one token of five at a time: what is gathered at which positions moves?"""
+    rng = random.Random(1)
+    xs = matrix(5, 4, rng)
+    weights = [matrix(4, 4, rng) for _ in range(3)]
+    before = [data_of(row) for row in bug.attention(xs, *weights)]
+    show("Five tokens. Change one: which positions (0 1 2 3 4) gather something else?")
+    rows = []
+    for changed in range(5):
+        other = [*xs]
+        other[changed] = [x + 1.0 for x in xs[changed]]
+        after = [data_of(row) for row in bug.attention(other, *weights)]
+        moved = "".join("x" if a != b else "." for a, b in zip(before, after))
+        rows.append((f"token {changed}", "." * changed + "x" * (5 - changed), moved))
+    well = table(show, rows, ("changed", "expected", "got"))
+    # The first token has nobody to look at but itself, and so gathers its own value.
+    own = right_linear(xs[0], weights[2])[0].data
+    return table(show, [("token 0 gathers", own, before[0][0])]) and well
+
+
+def check_cache(bug: ModuleType, show: Show) -> bool:
+    """Compare gradients of each weight matrix with slopes measured by nudging."""
+    rng = random.Random(1)
+    xs = matrix(5, 3, rng)
+    params = {name: matrix(3, 3, rng) for name in ("attn_wq", "attn_wk", "attn_wv")}
+
+    def loss() -> Value:
+        keys: Matrix = []
+        values: Matrix = []
+        outs = [bug.attend(x, params, keys, values) for x in xs]
+        return total([dot(out, out) for out in outs])
+
+    loss().backward()
+    rows = []
+    for name, rows_of_weights in params.items():
+        for i, j in ((0, 1), (2, 0)):
+            weight = rows_of_weights[i][j]
+            rows.append((f"{name}[{i}][{j}]", by_nudging(loss, weight), weight.grad))
+    show("Five tokens, a loss made of all that they gather, and its slopes:")
+    return table(show, rows, ("weight", "by nudging", "backward"))
+
+
+def check_descent(bug: ModuleType, show: Show) -> bool:
+    """Descend into a bowl, where each step takes a fifth of the way to the bottom."""
+    a, b = Value(6.0), Value(0.0)
+    losses = bug.descend([a, b], lambda: (a - 3) ** 2 + (b + 1) ** 2, 29, lr=0.1)
+    show("loss = (a - 3) ** 2 + (b + 1) ** 2, from a = 6, b = 0, with lr 0.1")
+    # The slope is 2 * (a - 3). A step of 0.1 times that leaves 0.8 of the distance, and
+    # of its square, the loss, 0.64.
+    rows = [(str(n), 10 * 0.64**n, losses[n]) for n in range(0, 29, 4)]
+    well = table(show, rows, ("step", "loss should be", "is"), bar=2)
+    show(f"it ends at a = {a.data:.3f}, b = {b.data:.3f}; the bottom is at 3 and -1")
+    return well
+
+
+def check_adam(bug: ModuleType, show: Show) -> bool:
+    """Give the same gradient at every step: each step should then be lr."""
+    weight = Value(0.0)
+    optimizer = bug.Adam([weight])
+    steps = []
+    for _ in range(30):
+        before = weight.data
+        weight.grad = 5.0
+        optimizer.step(lr=0.1)
+        steps.append(before - weight.data)
+    show("The gradient is 5 at each step, lr is 0.1. How far does the weight move?")
+    rows = [(str(n), 0.1, steps[n - 1]) for n in (1, 2, 3, 5, 10, 20, 30)]
+    # With gradients that vary it must still be the Adam of the package.
+    ours, theirs = [Value(0.0)], [Value(0.0)]
+    optimizers = [Adam(ours), bug.Adam(theirs)]
+    rng = random.Random(1)
+    for _ in range(20):
+        ours[0].grad = theirs[0].grad = rng.gauss(0, 1)
+        for optimizer in optimizers:
+            optimizer.step(lr=0.1)
+    rows.append(("20 random gradients", ours[0].data, theirs[0].data))
+    return table(show, rows, ("step", "expected", "got"))
+
+
+def mean_distance(rates: Sequence[float]) -> float:
+    """Return how far from the bottom, at 3, noisy descents end on average."""
+    rng, distances = random.Random(1), []
+    for _ in range(50):
+        weight = 0.0
+        for rate in rates:
+            weight -= rate * (weight - 3 + rng.gauss(0, 1))
+        distances.append(abs(weight - 3))
+    return sum(distances) / len(distances)
+
+
+def check_schedule(bug: ModuleType, show: Show) -> bool:
+    """List the learning rates of 100 steps, and where noisy steps with them end."""
+    rates: list[float] = []
+    bug.train(rates.append, 100)
+    show("100 steps, the first 10 to warm up, at most 0.1:")
+    rows = []
+    for step in (0, 4, 9, 10, 40, 70, 99):
+        right = 0.1 * min((step + 1) / 10, (100 - step) / 90)
+        rows.append((str(step), right, rates[step]))
+    well = table(show, rows, ("step", "rate should be", "is"))
+    rates.clear()
+    bug.train(rates.append, 1000)
+    right_rates = [0.1 * min((n + 1) / 10, (1000 - n) / 990) for n in range(1000)]
+    show("Fifty descents of 1,000 steps to a bottom at 3, down slopes that are noisy:")
+    expected, got = mean_distance(right_rates), mean_distance(rates)
+    return table(show, [("mean distance at the end", expected, got)]) and well
+
+
+def check_sampling(bug: ModuleType, show: Show) -> bool:
+    """Compare probabilities at three temperatures, and write names at two."""
+    rows = []
+    for temperature in (0.5, 1.0, 2.0):
+        expected = token_probabilities([2.0, 1.0, 0.0], temperature)[0]
+        got = bug.probabilities([2.0, 1.0, 0.0], temperature)[0]
+        rows.append((f"temperature {temperature}", expected, got))
+    show("The logits are 2, 1, 0. The chance of the first, which is the likeliest:")
+    well = table(show, rows)
+    counts = Counter((context[-1], target) for context, target in pairs(TRAIN_NAMES))
+    logits = [[log(counts[i, j] + 0.1) for j in range(27)] for i in range(27)]
+    rng = random.Random(3)
+    for temperature, word in ((0.3, "safe"), (3.0, "wild")):
+        tokens = [bug.write(logits, rng, temperature) for _ in range(4)]
+        names = [TOKENIZER.decode(name)[:16] for name in tokens]
+        show(f"at {temperature} names should be {word}: {', '.join(names)}")
+    return well
+
+
+def check_held_out(bug: ModuleType, show: Show) -> bool:
+    """Compare the held-out losses of three tables with those of chapter 1."""
+    rows, notes = [], []
+    # Chapter 1 found these, with the same 500 names counted and 500 held out.
+    for n_back, expected in ((1, 2.632), (2, 2.807), (3, 3.017)):
+        training, got = bug.losses([*TRAIN_NAMES, *HELD_OUT_NAMES], n_back)
+        rows.append((f"{n_back} back", expected, round(got, 3)))
+        notes.append(f"{training:.3f}")
+    show("The held-out loss of a table that looks 1, 2 and 3 letters back:")
+    well = table(show, rows, ("table", "in chapter 1", "here"))
+    show("These are the same tables: to do better is as wrong as to do worse.")
+    show(f"(On what it learns from, it has {', '.join(notes)} here.)")
+    return well
+
+
+class Bug(NamedTuple):
+    """One file of the hunt: what it is about, its check, and a hint."""
+
+    file: str
+    about: str
+    check: Callable[[ModuleType, Show], bool]
+    look_at: str
+
+
+BUGS = [
+    Bug(
+        "bug01_backward.py",
+        "some slopes are right, some are not",
+        check_backward,
+        "what happens to a node's grad when the loop comes to it a second time.",
+    ),
+    Bug(
+        "bug02_document_loss.py",
+        "a loss that is too good to be true",
+        check_document_loss,
+        "the token the model is given, and the one it is asked for.",
+    ),
+    Bug(
+        "bug03_random_matrix.py",
+        "a table that cannot tell one letter from another",
+        check_random_matrix,
+        "what else changes when one number of the matrix does.",
+    ),
+    Bug(
+        "bug04_linear.py",
+        "the right weights, and wrong sums",
+        check_linear,
+        "what each turn of the loop takes out of w, and how many numbers that is.",
+    ),
+    Bug(
+        "bug05_softmax.py",
+        "probabilities that are fine, until the logits grow",
+        check_softmax,
+        "how large exp(1000) is, and the last sentence of the docstring.",
+    ),
+    Bug(
+        "bug06_attention.py",
+        "a head that knows more than it should",
+        check_attention,
+        "how many tokens the very first one can see.",
+    ),
+    Bug(
+        "bug07_cache.py",
+        "a weight matrix that never learns",
+        check_cache,
+        "what is put into the cache, and at the inputs of that.",
+    ),
+    Bug(
+        "bug08_descent.py",
+        "downhill, and up again",
+        check_descent,
+        "the grad of a parameter before and after the second backward().",
+    ),
+    Bug(
+        "bug09_adam.py",
+        "an optimiser that starts slowly",
+        check_adam,
+        "m and v after the first step, and what the docstring says of them.",
+    ),
+    Bug(
+        "bug10_schedule.py",
+        "a training that never settles",
+        check_schedule,
+        "what `done` is at steps 10, 50 and 99.",
+    ),
+    Bug(
+        "bug11_sampling.py",
+        "wild when it should be safe, safe when it should be wild",
+        check_sampling,
+        "how far apart two logits are, once the temperature has been used.",
+    ),
+    Bug(
+        "bug12_held_out.py",
+        "a table that does better than a table can",
+        check_held_out,
+        "which names are counted, and which are asked.",
+    ),
+]

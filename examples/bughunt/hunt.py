@@ -1,0 +1,113 @@
+"""The bug hunt: twelve small files, one bug in each. Find it, mend it, run this again.
+
+    python examples/bughunt/hunt.py          which are found, and which are not yet
+    python examples/bughunt/hunt.py 3        the symptom of bug 3, and where to look
+
+The exit code is 0 if the bug (or, without a number, every bug) is gone, 1 if not.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from checks import BUGS, Bug, Show
+
+from microgpt.sample import OneLineParser, run_command
+from microgpt.train import collector_paused
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def load(path: str) -> ModuleType:
+    """Return the file at path as a module, read anew."""
+    name = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"cannot import {path}: it is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Python tells a stale __pycache__ by time and size, and an edit of one character
+    # within a second changes neither. So none is written.
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = writes_none
+    return module
+
+
+def is_gone(bug: Bug, folder: str, show: Show) -> bool:
+    """Show the symptom of a bug, and return whether it is gone."""
+    path = os.path.abspath(os.path.join(folder, bug.file))
+    if not os.path.isfile(path):
+        raise ValueError(f"{bug.file} is missing: git checkout brings it back")
+    try:
+        with collector_paused():
+            return bug.check(load(path), show)
+    except SyntaxError as error:
+        # An edit that went wrong is not bad input, but one more thing to see.
+        show(f"{bug.file} cannot be read: line {error.lineno}: {error.msg}")
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == path]
+        where = f"in line {lines[-1]}" if lines else "in what was asked of it"
+        show(f"{bug.file} stopped {where}: {type(error).__name__}: {error}")
+    return False
+
+
+def hunt_one(number: int, folder: str) -> bool:
+    """Print the symptom of one bug, what to look at or that it is gone."""
+    bug = BUGS[number - 1]
+    print(f"Bug {number}, {bug.file}: {bug.about}\n", flush=True)
+    gone = is_gone(bug, folder, print)
+    if gone:
+        print(
+            f"\nAll as it should be: the bug is gone. Compare with answers/{bug.file}"
+        )
+    else:
+        print(f"\nLook at {bug.look_at}")
+        print(f"Read {bug.file}, mend it, and run this again.")
+    return gone
+
+
+def hunt_all(folder: str) -> bool:
+    """Print the list of bugs, found or not found yet."""
+    gone = []
+    for number, bug in enumerate(BUGS, start=1):
+        gone.append(is_gone(bug, folder, lambda line: None))
+        state = "found" if gone[-1] else "not found yet"
+        print(f"{number:>2}. {bug.file:<24} {state:<14} {bug.about}", flush=True)
+    print(f"{sum(gone)} of {len(BUGS)} found")
+    if not all(gone):
+        number = gone.index(False) + 1
+        print(f"the next: python {sys.argv[0]} {number}")
+    return all(gone)
+
+
+def main(argv: Sequence[str] | None = None, folder: str = HERE) -> int:
+    """Run the hunt on the files in folder; return the exit code."""
+
+    def command() -> int:
+        parser = OneLineParser(
+            prog="hunt.py", description="Twelve small files, one bug in each."
+        )
+        text = f"a bug, 1 to {len(BUGS)} (default: list all)"
+        parser.add_argument("number", metavar="N", type=int, nargs="?", help=text)
+        number = parser.parse_args(argv).number
+        if number is None:
+            return 0 if hunt_all(folder) else 1
+        if not 1 <= number <= len(BUGS):
+            raise ValueError(f"no bug {number}: give a number from 1 to {len(BUGS)}")
+        return 0 if hunt_one(number, folder) else 1
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
