@@ -22,8 +22,8 @@ from course import HELD_OUT_NAMES, TOKENIZER, TRAIN_NAMES, held_out_loss, pairs
 print(len(TRAIN_NAMES), "names to count,", len(HELD_OUT_NAMES), "held out to measure")
 # expect: 500 names to count, 500 held out to measure
 
-# A name is a list of numbers: 0 before and after it, 1 for "a" to 26 for "z". Every
-# number in it is one question, together with its right answer.
+# A name is a list of tokens, numbers: BOS, 0, before and after it, 1 for "a" to 26 for
+# "z". Each of the first 8 after BOS is one question, together with its right answer.
 for context, target in pairs(["mia"]):
     print(context, "->", target)
 # expect: [0] -> 13

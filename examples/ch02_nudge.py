@@ -1,6 +1,6 @@
 """Chapter 2. Nudging: can a table be adjusted instead of counted?
 
-Chapter 1 left this unsolved: a count is read off once and then fixed. To share what it
+Chapter 1 left this unsolved: a count for one pair helps no other. To share what it
 learns, a model needs numbers that can be moved, a little at a time, towards a smaller
 loss: its parameters. Here they fill the table of letter pairs, 27 rows of 27. Which way
 should one move? Nudge it, and look at the loss.
@@ -131,7 +131,7 @@ print(f"loss per character: {held_out_loss(surprise_by(logits)):.3f}")
 
 # That was one row of 27. A step needs the loss twice for each parameter, each time from
 # the whole model. (Here 26 rows could be skipped. Once parameters are shared, nothing.)
-for n in [27, 729, 4_064, 10**9]:
+for n in [27, 729, 4_064, 10**9]:  # 4,064: the GPT of chapter 9
     print(f"{n:,} parameters: the loss {2 * n:,} times for one step")
 # expect: 4,064 parameters: the loss 8,128 times for one step
 # A billion parameters: at least a billion multiplications a loss. At 1e12 a second:

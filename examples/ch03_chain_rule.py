@@ -29,7 +29,7 @@ a, b = Value(2.0, label="a"), Value(-3.0, label="b")
 c = a * b
 d = c + a
 e = d * d
-print(e)
+print(e)  # grad: 0 until backward() fills it, below
 # expect: Value(16.0, grad=0.0, '*')
 c.label, d.label, e.label = "c = a * b", "d = c + a", "e = d * d"
 

@@ -4,8 +4,8 @@ Chapter 3 left this unsolved: a node must not pass anything on before all has ar
 on every path. It cannot know when that is. The order of visits has to see to it.
 
 Write down what you expect, before you run this:
-- b = a + a and c = b + b, so c = 4 * a. What would a.grad become if every node passed
-  its gradient on as soon as it got one? And what, if backward() runs twice?
+- b = a + a and c = b + b, so c = 4 * a. What would a.grad become if a node passed on
+  all it has once for each of its uses? And what, if backward() runs twice?
 - A node could store a function instead of its slopes. Would that be faster?
 
 Source: Kahn, "Topological sorting of large networks", 1962.
@@ -126,7 +126,7 @@ for kind in (Value, Closure):
 # expect: Value left garbage: False
 # expect: Closure left garbage: True
 
-# Which is faster? In turns, as moments differ. (Only Values can do without collector.)
+# Which is faster, and what does the collector cost? (Only Values can do without it.)
 seconds = {mode: [] for mode in product((Value, Closure), (gc.enable, gc.disable))}
 for _ in range(15):
     for (kind, switch), times in seconds.items():

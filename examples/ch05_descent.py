@@ -1,6 +1,6 @@
 """Chapter 5. Descent: do slopes find what counting found, and also what it cannot?
 
-The last chapters got all slopes of a loss for little more than the loss itself costs,
+The last chapters got all slopes of a loss for about what the loss itself costs,
 and then left them lying there. Here they are used: move every parameter one step
 downhill, ask for the slopes again, go on. First for the table of letter pairs, whose
 best numbers we know from counting, so we can check. Then for points in a plane. No two
@@ -10,7 +10,7 @@ Write down what you expect, before you run this:
 - The table starts with all letters equally likely. After 300 steps, in the row of which
   letter are its probabilities still furthest from the counted shares?
 - The loss on the names we train on falls and falls. And the loss on other names?
-- Two half moons of 50 points interlock. How many of the 100 can a line get right?
+- Two half moons of 50 points interlock. How many of the 100 does a line get right?
 
 Source, for the hidden layer: Rumelhart, Hinton and Williams, Nature 323, 1986.
 """
@@ -61,7 +61,7 @@ print(f"loss per character: {held_out:.3f}")
 # expect: loss per character: 2.630
 assert loss.data - counted_loss < 0.01
 
-# It found the shares. Furthest off is a row so rare that it hardly weighs in the loss.
+# It nearly found the shares. Furthest off is a row too rare to weigh in the loss.
 # But held-out names fared better at step 100: the later steps learnt accidents of these
 # 500 names. That is overfitting; to stop early would be a cure, as smoothing is.
 learnt = [[p.data for p in softmax(row)] for row in table]
@@ -84,17 +84,17 @@ for moon in [0, 1] * 50:
 # A neuron is a weighted sum of its inputs, then a bend: some function that is no
 # straight line, a non-linearity. The sum says on which side of a line a point is (one
 # input is always 1, or the line would have to go through 0); tanh makes it -1 to 1.
-# Neurons with the same inputs are a layer. Those of the first are hidden: nobody says
+# Neurons with the same inputs are a layer (linear). The first's are hidden: nobody says
 # what they should answer. The second makes one logit for each class of their answers.
 def classify(params, place, bend):
-    """Return two logits: x, y and 1 -> (n_hidden), and 1 -> (2)."""
+    """Return two logits; by size: (3) -> (n_hidden), with one more 1 -> (2)."""
     inputs = [Value(number) for number in [*place, 1.0]]
     hidden = [bend(weighted_sum) for weighted_sum in linear(inputs, params["hidden"])]
     return linear([*hidden, Value(1.0)], params["output"])
 
 
 def train(bend, n_hidden=8, std=1.0, seed=6):
-    """Return (weights after 200 steps from random ones, how many points are right)."""
+    """Return (weights after 200 steps from random ones of size std, points right)."""
     rng = random.Random(seed)
     params = {}
     for name, n_out, n_in in [("hidden", n_hidden, 3), ("output", 2, n_hidden + 1)]:

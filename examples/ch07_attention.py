@@ -26,7 +26,7 @@ gc.disable()  # it would look for reference cycles, and there are none (chapter 
 
 
 def attend(q, keys, values, scale=1.0):  # (n), (t, n), (t, m) -> (m), (t)
-    """Return (a mix of the values, the share that each has in it)."""
+    """Return (a mix of the values, their shares). Sizes: (t, n) is t lists of n."""
     # A dot product is large if both lists of numbers are large in the same places.
     scores = [dot(q, k) * scale for k in keys]
     weights = softmax(scores)
@@ -70,7 +70,7 @@ def one_head(params, tokens):  # (t) -> (t, 27), (t, up to t)
         values.append(linear(x, params["attn_wv"]))
         # Later letters have no key yet, so none of them can be looked up.
         head_out, weights = attend(q, keys, values, N**-0.5)
-        logits.append(linear(head_out, params["lm_head"]))
+        logits.append(linear(head_out, params["lm_head"]))  # a matrix, no look-up
         looks.append([weight.data for weight in weights])
     return logits, looks
 
@@ -119,7 +119,7 @@ for model, has in ((blind_params, "without"), (params, "with")):
     print(f"{has} positions, the logits after mar and amr differ by {apart:.3f}")
     assert (apart < 1e-12) == (model is blind_params)
 
-# No letter sees a later one: "marie" and "marin" differ after their last letter only.
+# Causality: no letter sees a later one. marie and marin differ after the last only.
 same = [a == b for a, b in zip(answers_to("marie"), answers_to("marin"))]
 print("the same to the last bit:", same)
 # expect: the same to the last bit: [True, True, True, True, True, False]

@@ -1,9 +1,9 @@
 """Chapter 8. Residuals and normalisation: how can layers be stacked?
 
 A head passes on a mix of values. A second on top of it gets a mix of mixes, and so on,
-of numbers that every layer makes larger or smaller. There are two remedies. The norm: a
-layer is given a copy of x, scaled to size 1. And the residual connection: a layer does
-not replace x, it adds to it: x = x + layer(norm(x)).
+of numbers, x, that every layer makes larger or smaller. Two remedies. The norm: a layer
+is given a copy of x, scaled to size 1 (by its root mean square: RMSNorm). And the
+residual: a layer does not replace x, it adds to it: x = x + layer(norm(x)).
 
 Write down what you expect, before you run this:
 - After ten layers of random weights, how large is x? And the slopes that come back?

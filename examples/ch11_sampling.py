@@ -44,7 +44,7 @@ def logits_after(text):
     return [logit.data for logit in logits]
 
 
-# One answer of the model. Each of the other 20 tokens, the tail, has less than 1%.
+# One answer: the 7 likeliest tokens, and the other 20, the tail, each less than 1%.
 probs = token_probabilities(logits_after("m"))
 likeliest = sorted(range(27), key=lambda token_id: -probs[token_id])
 rows = [(run.tokenizer.decode([i]), probs[i]) for i in likeliest[:7]]

@@ -119,7 +119,7 @@ for n in [4, 8, 16, 32, 64]:
 twice = [longer / shorter for longer, shorter in zip(counted[64], counted[32])]
 print(f"64 for 32: {twice[0]:.1f} times the work with it, {twice[1]:.1f} without")
 # expect: 64 for 32: 2.3 times the work with it, 4.3 without
-print(f"seconds, and counting: {seconds[0]:.2f} with, {seconds[1]:.2f} without")
+print(f"seconds, counting included: {seconds[0]:.2f} with, {seconds[1]:.2f} without")
 
 lines = []
 for name, column in zip(["with the cache", "without"], zip(*costs)):
@@ -134,7 +134,7 @@ save_picture("ch12_kv_cache.svg", line_chart(lines, *labels))
 print(f"cache: {n_kept:,} numbers, GPT-3: {2 * 96 * 12288 * 2048:,}")
 # expect: cache: 2,048 numbers, GPT-3: 4,831,838,208
 
-# What production does: it runs the prompt's tokens side by side, then caches, token by
+# What production does: it runs the given tokens side by side, then caches, token by
 # token. There, reading so large a cache takes longer than multiplying, and so several
 # heads share one key and value (the paper above: all heads do).
 #
@@ -143,7 +143,7 @@ print(f"cache: {n_kept:,} numbers, GPT-3: {2 * 96 * 12288 * 2048:,}")
 #
 # Exercises (solutions in solutions/ch12.py):
 # 1. From which token on does attention cost more than all the rest? And in GPT-2, with
-#    12 layers, n_embd 768 and 50,257 tokens to choose from, of which it sees 1,024?
+#    12 layers, n_embd 768, a vocabulary of 50,257 and a block of 1,024 tokens?
 # 2. Train with bare numbers in the cache, as `read` leaves them: what does it do to the
 #    loss, and what to the gradients?
 # 3. A text outgrows the block. Drop the oldest token from the cache: does that give the
