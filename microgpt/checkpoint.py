@@ -25,8 +25,7 @@ from microgpt.tokenizer import CharTokenizer
 
 FORMAT = "microgpt checkpoint"
 VERSION = 1
-
-
+# Of the settings below, those with which 0 would leave nothing to do, or divide by it.
 NO_ZERO = ("steps", "batch_size", "learning_rate", "val_documents", "temperature")
 
 
