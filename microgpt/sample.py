@@ -17,7 +17,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from microgpt.checkpoint import load_checkpoint
 from microgpt.draw import bars
@@ -48,7 +48,7 @@ def token_probabilities(
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}: make it more than 0, at most 1")
     if not all(map(math.isfinite, logits)):
-        raise ValueError("a logit is not finite: train with a lower --learning-rate")
+        raise ValueError("a logit is not finite: train anew, with a lower rate")
     maximum = max(logits)
     # Subtract first, then divide: nothing can overflow, however small the temperature.
     exps = [math.exp((logit - maximum) / temperature) for logit in logits]
@@ -78,13 +78,12 @@ def next_tokens(
     tokenizer: CharTokenizer,
     rng: random.Random,
     prompt: str = "",
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    **how: Any,
 ) -> Iterator[tuple[int, list[float]]]:
     """Yield (token id, probabilities it was drawn with), to BOS or the block's end.
 
-    A prompt that leaves no room in the block: ValueError.
+    how: the settings of token_probabilities. A prompt that leaves no room in the block:
+    ValueError.
     """
     if len(prompt) >= config.block_size:
         raise ValueError(
@@ -103,7 +102,7 @@ def next_tokens(
         if pos_id + 1 < len(tokens):
             continue  # still reading the prompt
         logits_data = [logit.data for logit in logits]
-        probs = token_probabilities(logits_data, temperature, top_k, top_p)
+        probs = token_probabilities(logits_data, **how)
         token_id = rng.choices(range(config.vocab_size), weights=probs)[0]
         yield token_id, probs
         if token_id == tokenizer.bos:
@@ -122,9 +121,19 @@ def generate(
     top_p: float | None = None,
 ) -> str:
     """Return prompt with what the model adds to it; top_k=1 is greedy, without dice."""
-    how = (prompt, temperature, top_k, top_p)
-    steps = next_tokens(params, config, tokenizer, rng, *how)
+    how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    steps = next_tokens(params, config, tokenizer, rng, prompt, **how)
     return prompt + tokenizer.decode([token_id for token_id, _ in steps])
+
+
+def likeliest(probs: Sequence[float], n: int = 5) -> list[tuple[int, float]]:
+    """Return (token id, probability) of the n likeliest that are possible at all.
+
+    >>> likeliest([0.25, 0.0, 0.75])
+    [(2, 0.75), (0, 0.25)]
+    """
+    best = sorted(range(len(probs)), key=lambda i: -probs[i])[:n]
+    return [(token_id, probs[token_id]) for token_id in best if probs[token_id] > 0]
 
 
 # The command.
@@ -160,6 +169,34 @@ def run_command(command: Callable[[], int]) -> int:
         return 130
 
 
+def add_sampling_arguments(parser: argparse.ArgumentParser, temperature: float) -> None:
+    """Give a command the flags that say how its tokens are drawn."""
+    add = parser.add_argument
+    text = f"below 1: safer, above: wilder (default: {temperature})"
+    add("--temperature", metavar="T", type=float, default=temperature, help=text)
+    text = "draw from the K likeliest tokens only (default: from all)"
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--top-k", metavar="K", type=int, help=text)
+    text = "draw from the likeliest that together reach P only (default: from all)"
+    add("--top-p", metavar="P", type=float, help=text)
+    text = "always take the likeliest: --top-k 1 (default: draw)"
+    either.add_argument("--greedy", action="store_true", help=text)
+    text = "another seed, other samples (default: 42)"
+    add("--seed", metavar="N", type=int, default=42, help=text)
+    text = "show what each token was drawn from (default: do not)"
+    add("--show-probabilities", action="store_true", help=text)
+
+
+def sampling_settings(args: argparse.Namespace) -> tuple[dict[str, Any], random.Random]:
+    """Return (settings of token_probabilities, dice) as those flags ask for."""
+    if args.seed < 0:
+        raise ValueError(f"--seed is {args.seed}: make it 0 or more")
+    top_k = 1 if args.greedy else args.top_k
+    how = {"temperature": args.temperature, "top_k": top_k, "top_p": args.top_p}
+    token_probabilities([0.0], **how)  # bad settings are refused before a model is read
+    return how, random.Random(args.seed)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m microgpt.sample`; return its exit code."""
     return run_command(lambda: _command(argv))
@@ -177,43 +214,23 @@ def _command(argv: Sequence[str] | None) -> int:
     add("--n", metavar="N", type=int, default=20, help="samples (default: 20)")
     text = "the beginning of every sample (default: none)"
     add("--prompt", metavar="TEXT", default="", help=text)
-    text = "below 1: safer, above: wilder (default: 0.6)"
-    add("--temperature", metavar="T", type=float, default=0.6, help=text)
-    text = "draw from the K likeliest characters only (default: from all)"
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument("--top-k", metavar="K", type=int, help=text)
-    text = "draw from the likeliest that together reach P only (default: from all)"
-    add("--top-p", metavar="P", type=float, help=text)
-    text = "always take the likeliest: --top-k 1 (default: draw)"
-    either.add_argument("--greedy", action="store_true", help=text)
-    text = "another seed, other samples (default: 42)"
-    add("--seed", metavar="N", type=int, default=42, help=text)
-    text = "show what each character was drawn from (default: do not)"
-    add("--show-probabilities", action="store_true", help=text)
+    add_sampling_arguments(parser, temperature=0.6)
     args = parser.parse_args(argv)
-    if args.n < 1 or args.seed < 0:
-        raise ValueError("--n must be 1 or more, and --seed 0 or more")
+    if args.n < 1:
+        raise ValueError(f"--n is {args.n}: make it 1 or more")
+    how, rng = sampling_settings(args)
     run = load_checkpoint(args.checkpoint)
-    rng = random.Random(args.seed)
-    top_k = 1 if args.greedy else args.top_k
     model = (run.params, run.config, run.tokenizer, rng)
-    how = (args.prompt, args.temperature, top_k, args.top_p)
     for _ in range(args.n):
         text = args.prompt
-        for token_id, probs in next_tokens(*model, *how):
+        for token_id, probs in next_tokens(*model, args.prompt, **how):
             if args.show_probabilities:
                 print(f"after {text!r}:")
-                print(bars(_likeliest(probs, run.tokenizer)))
+                best = likeliest(probs)
+                print(bars([(run.tokenizer.decode([i]) or "end", p) for i, p in best]))
             text += run.tokenizer.decode([token_id])
         print(text, flush=True)
     return 0
-
-
-def _likeliest(
-    probs: Sequence[float], tokenizer: CharTokenizer, n: int = 5
-) -> list[tuple[str, float]]:
-    best = sorted(range(len(probs)), key=lambda i: -probs[i])[:n]
-    return [(tokenizer.decode([i]) or "end", probs[i]) for i in best if probs[i] > 0]
 
 
 if __name__ == "__main__":

@@ -173,9 +173,10 @@ def logits_after(run, text):
 
 
 def test_each_token_is_drawn_from_what_the_text_so_far_makes_likely(run):
+    how = {"temperature": 0.7, "top_k": 9, "top_p": 0.95}
     for seed in range(20):
         text = ""
-        for token_id, probs in next_tokens(*model(run, seed), "", 0.7, 9, 0.95):
+        for token_id, probs in next_tokens(*model(run, seed), **how):
             by_hand = token_probabilities(logits_after(run, text), 0.7, 9, 0.95)
             assert probs == pytest.approx(by_hand, rel=1e-12)
             assert probs[token_id] > 0
@@ -416,11 +417,11 @@ def test_the_command_reads_the_checkpoint_of_the_folder_out(
 @pytest.mark.parametrize(
     ("flags", "settings"),
     [
-        ((), ()),
-        (("--temperature", 1.5), ("", 1.5)),
-        (("--prompt", "am"), ("am", 0.6)),
-        (("--top-k", 3), ("", 0.6, 3)),
-        (("--top-p", 0.8), ("", 0.6, None, 0.8)),
+        ((), {}),
+        (("--temperature", 1.5), {"temperature": 1.5}),
+        (("--prompt", "am"), {"prompt": "am"}),
+        (("--top-k", 3), {"top_k": 3}),
+        (("--top-p", 0.8), {"top_p": 0.8}),
     ],
 )
 def test_the_probabilities_shown_are_those_of_each_draw(
@@ -444,7 +445,7 @@ def test_the_probabilities_shown_are_those_of_each_draw(
     expected = []
     how = model(run, seed=42)
     for _ in range(6):
-        for _, probs in next_tokens(*how, *(settings or ("", 0.6))):
+        for _, probs in next_tokens(*how, **{"temperature": 0.6, **settings}):
             likely = sorted(enumerate(probs), key=lambda pair: -pair[1])[:5]
             expected.append([(i, 100 * p) for i, p in likely if p])
     assert len(groups) == len(expected) >= 12
