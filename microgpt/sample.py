@@ -48,7 +48,7 @@ def token_probabilities(
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}: make it more than 0, at most 1")
     if not all(map(math.isfinite, logits)):
-        raise ValueError("a logit is not finite: train anew, with a lower rate")
+        raise ValueError("a logit is not finite: train with a lower --learning-rate")
     maximum = max(logits)
     # Subtract first, then divide: nothing can overflow, however small the temperature.
     exps = [math.exp((logit - maximum) / temperature) for logit in logits]
