@@ -224,7 +224,7 @@ def growth() -> list[tuple[str, str, list[tuple[float, int, int]]]]:
                 n_nodes = bench.nodes(rung, tokens)
                 n_bytes = bench.peak_bytes(rung, tokens)
                 column.append((median(times), n_nodes // length, n_bytes // length))
-                progress.show(progress.n + 1)
+                progress.show(progress.done + 1)
         rows += [(rung, what, column) for rung, column in columns.items()]
     progress.finish()
     return rows

@@ -24,7 +24,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from microgpt.adam import Adam, clip_grad_norm
 from microgpt.checkpoint import (
@@ -304,28 +304,39 @@ class Progress:
     always prints the same text.
     """
 
-    def __init__(self, what: str, total: int, every: int) -> None:
+    def __init__(
+        self,
+        what: str,
+        total: int,
+        every: int,
+        start: int = 0,
+        stream: TextIO | None = None,
+    ) -> None:
         self.what, self.total, self.every = what, total, max(1, every)
-        self.terminal = sys.stdout.isatty()
-        self.started, self.shown, self.n = time.perf_counter(), 0.0, 0
+        self.start = self.done = start
+        self.stream = stream or sys.stdout
+        self.terminal = self.stream.isatty()
+        self.started, self.shown = time.perf_counter(), 0.0
 
     def show(self, done: int, text: str = "") -> None:
-        """Say that one more is done, which makes `done` in all."""
-        self.n += 1
+        """Say that `done` are done, of total."""
         line, now = f"{self.what} {done}/{self.total}{text}", time.perf_counter()
         if self.terminal and (now - self.shown > 0.1 or done == self.total):
             self.shown = now
-            each = (now - self.started) / self.n
+            each = (now - self.started) / (done - self.start)
             bar = "#" * (20 * done // self.total)
-            left = f"{each * 1000:.1f} ms each, {each * (self.total - done):.0f} s left"
-            print(f"\r[{bar:-<20}] {line}, {left}\033[K", end="", flush=True)
-        elif not self.terminal and done % self.every == 0 and done > 1:
-            print(line, flush=True)
+            line = f"\r[{bar:-<20}] {line}, {each * 1000:.1f} ms each"
+            left = f"{each * (self.total - done):.0f} s left"
+            print(f"{line}, {left}\033[K", end="", file=self.stream, flush=True)
+        elif not self.terminal and done // self.every > self.done // self.every:
+            if done > 1:
+                print(line, file=self.stream, flush=True)
+        self.done = done
 
     def finish(self) -> None:
         """Leave the line as it is, and go on below it."""
-        if self.terminal and self.n:
-            print(flush=True)
+        if self.terminal and self.done > self.start:
+            print(file=self.stream, flush=True)
 
 
 def _steps_a_line(run: Run) -> int:
@@ -366,7 +377,7 @@ def _train_and_save(
         signal.signal(signal.SIGINT, before)  # a second Ctrl-C stops at once
 
     before = signal.signal(signal.SIGINT, on_ctrl_c)
-    progress = Progress("step", steps, _steps_a_line(run))
+    progress = Progress("step", steps, _steps_a_line(run), start=run.step)
     seconds, saved_step, saved_at = [], run.step, time.monotonic()
     try:
         for spent in train(run, documents):
