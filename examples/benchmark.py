@@ -4,10 +4,10 @@
     python examples/benchmark.py --rounds 1 --short
 
 A name's loss and all its gradients, without Adam's step, by each engine in turn. All of
-them compute the same numbers, and that is checked first. The times are medians. Closures
-need Python's garbage collector, and are timed with it, as they would train: a variable
-`loss` keeps the last graph until the next one is there. The tables and a picture go to
-out/.
+them compute the same numbers, and that is checked first. The times are medians. Those
+of closures are as they would train, with Python's garbage collector, which they need:
+a variable `loss` keeps the last graph until the next one is there. The tables and a
+picture go to out/.
 """
 
 from __future__ import annotations

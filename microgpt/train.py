@@ -328,9 +328,9 @@ class Progress:
             line = f"\r[{bar:-<20}] {line}, {each * 1000:.1f} ms each"
             left = f"{each * (self.total - done):.0f} s left"
             print(f"{line}, {left}\033[K", end="", file=self.stream, flush=True)
-        elif not self.terminal and done // self.every > self.done // self.every:
-            if done > 1:
-                print(line, file=self.stream, flush=True)
+        is_due = done // self.every > self.done // self.every and done > 1
+        if is_due and not self.terminal:
+            print(line, file=self.stream, flush=True)
         self.done = done
 
     def finish(self) -> None:
