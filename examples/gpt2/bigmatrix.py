@@ -12,7 +12,7 @@ digits for each output: 003004, 001002. Multiply by x = [2, 5], and add:
     11018
 
 011 is 3 * 2 + 1 * 5, and 018 is 4 * 2 + 2 * 5: two dot products from one sum, and with
-3,000 fields it would be 3,000. Two things can go wrong.
+3,000 fields it would be 3,000. Two things need care.
 
 A field may be negative. 3 and -4 are 3000 - 4 = 2996: the -4 borrowed 1 from its
 neighbour. The integer is still the right one, and so are all products and sums; only
@@ -28,28 +28,32 @@ A field may overflow. 3 and 500 would be read as 4 and -500:
     504000
 
 In binary. Our fields have 64 bits; half is 2**63, the top bit. To take it off again,
-flip that bit: 2**63 + y becomes y, or, if y is negative, 2**64 + y, which is how a
-computer stores a negative integer ("two's complement") and how an array reads it.
+without new borrowing, flip that bit: 2**63 + y becomes y, or, if y is negative, 2**64 +
+y, which is how computers store a negative y ("two's complement") and arrays read it.
 
 Weights are no integers, so count them in units of 2**-26. A float has 53 bits, and from
-2**26 to 2**27 the last of them is one unit. So adding MAGIC = 1.5 * 2**26 to a weight
-(1.5: in the middle, for there are negative ones) rounds it to units, and adds as many
-to the bits of MAGIC, read as an integer. The bytes of an array of such sums are, as one
-integer, all fields of a row, each with MAGIC's bits on top.
+2**26 to 2**27 the last of them is one unit. So a weight plus MAGIC = 1.5 * 2**26 (1.5:
+in the middle, as weights may be negative) is rounded to units, and its bits, read as an
+integer, are those of MAGIC plus the number of units. Read all bytes of an array of such
+sums as one integer, take off MAGIC's bits in each field: that is a row.
 
     >>> zero, third = array("q", array("d", [MAGIC, MAGIC + 1 / 3]).tobytes())
     >>> third - zero, 2**26 / 3
     (22369621, 22369621.333333332)
 
-Nor are the x[i]: count them in shares of size = sum |x[i]|, which is 2**32 shares, or
-rather a few less, for shares are rounded too. So sum |shares| stays below 2**32. Keep
-weights below 32 in size, and their fields are below 2**31: then no sum in a field can
-reach 2**63, half of what it holds.
+The x[i] are no integers either: count them in shares, 2**32 of which are size, the sum
+of all |x[i]|; or rather a few less, for shares are rounded too. So sum |shares| stays
+below 2**32. With weights below 32, fields are below 2**31 in size, and no sum in a
+field can reach 2**63.
 
 How wrong may an output be? Each weight is off by half a unit at most, and each x[i] by
 half a share; what rounding floats adds is 100,000 times less (up to 10,000 inputs):
 
     |error| <= size * 2**-27 + size * 2**-33 * sum |w[i]|
+
+Measured with GPT-2's head, 768 inputs and 50,257 outputs: packed it is 7 times as fast
+as exact in Python 3.11 and 5 times in 3.13, after packing for as long as 20 products
+take, in 8.5 bytes a weight. Two processes on two cores take 0.52 of the time.
 
 Source: Lamport, "Multiple byte processing with full-word instructions", 1975.
 """
@@ -77,7 +81,7 @@ LIMIT = 32  # weights are below this in size: 5 bits before the point
 UNITS = 2**26  # make 1: 26 bits after the point
 MAGIC = 1.5 * 2.0**26
 SHARES = 2**32  # with 5 + 26 bits, one less than 64
-BLOCK = 3072  # outputs in one integer, of 26 kB: a few must fit a core's fast memory
+BLOCK = 3072  # outputs in one integer; with all 50,257, the head takes a third longer
 
 
 class Matrix(NamedTuple):
@@ -130,9 +134,9 @@ def as_integer(fields: array[Any]) -> int:
 
 
 class PackedProduct:
-    """The same outputs, rounded: a row for each input, packed as derived above.
+    """The same outputs, but for rounding, from one packed row for each input.
 
-    A weight that is not finite or, rounded, 32 or more in size: ValueError.
+    A weight that is not finite, or in size (rounded) not below 32: ValueError.
 
     >>> matrix = Matrix(memoryview(array("f", [3, 4, 1, 2])), 2, 2, in_out=True)
     >>> [round(y, 6) for y in PackedProduct(matrix, 0, 2).times([2.0, -5.0])]
@@ -149,8 +153,8 @@ class PackedProduct:
         for i in range(self.n_in):
             weights = matrix.of_input(i, start, stop)
             row = as_integer(array("d", [w + MAGIC for w in weights])) - magics
-            # One look at all fields: just if each is between -2**31 and 2**31, neither
-            # of these sums has a bit in the upper half of any field.
+            # One look at all fields: if each is between -2**31 and 2**31, and only if,
+            # no field of either sum has a bit in its upper half.
             if (limits + row) & upper_half or (limits - row) & upper_half:
                 culprit = next(w for w in weights if not abs(w) + 2**-27 < LIMIT)
                 raise ValueError(f"weight {culprit} is not below {LIMIT} in size")
@@ -168,8 +172,8 @@ class PackedProduct:
         packed = sum(map(mul, self.rows, shares))
         stored = (packed + self.halves) ^ self.halves
         fields = array("q", stored.to_bytes(8 * self.n_out, sys.byteorder))
-        # Divided first, then multiplied, no x is too small or too large.
-        scale = float(UNITS * share_count)
+        # Divide first, then multiply: so no x is too small or too large.
+        scale = float(UNITS * share_count)  # the field of 1 * size
         return [field / scale * size for field in fields]
 
 
