@@ -1,50 +1,63 @@
-"""A GPT in plain Python, to run, to step through and to read.
+"""A GPT in plain Python, to run, to read, to look into and to build again.
 
-The files in reading order: value, tokenizer, data, gpt, adam, checkpoint, draw, sample,
-train. Each imports only from those before it. These are their public names. (The name
-microgpt.gpt is the function; `from microgpt.gpt import …` still reaches its file.)
+The book is eight files, in this order: value, tokenizer, data, model, adam, training,
+sampling, evaluation. Each uses only what stands before it. The folder tools/ holds what
+the commands need besides, and a reader may skip.
+
+All public names of the book can be imported from here, but for `train`, which would
+hide the command of that name: `from microgpt.training import train`.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from microgpt.adam import Adam, clip_grad_norm
-from microgpt.checkpoint import Run, TrainConfig, load_checkpoint, save_checkpoint
 from microgpt.data import read_documents, split_documents
-from microgpt.draw import bars, graph_svg, graph_text, line_chart
-from microgpt.gpt import (
+from microgpt.evaluation import bigram_loss, held_out_loss, perplexity, smooth
+from microgpt.model import (
     GPTConfig,
+    add,
+    as_floats,
+    attention,
     cross_entropy,
     document_loss,
+    empty_cache,
     flatten,
     gpt,
     init_params,
     linear,
+    mlp,
+    param_shapes,
     rmsnorm,
     softmax,
+    token_losses,
 )
+from microgpt.sampling import generate, likeliest, next_tokens, token_probabilities
 from microgpt.tokenizer import CharTokenizer
-from microgpt.value import Value, dot, logsumexp, topological_order, total
+from microgpt.tools.checkpoint import load_checkpoint, save_checkpoint
+from microgpt.training import Run, TrainConfig, shuffle_and_split, start
+from microgpt.value import (
+    Value,
+    as_float,
+    dot,
+    exp,
+    logsumexp,
+    relu,
+    topological_order,
+    total,
+)
 
-if TYPE_CHECKING:
-    from microgpt.sample import generate, token_probabilities
+__version__ = "2.0.0"
 
 # fmt: off
 __all__ = [  # in reading order
-    "Value", "dot", "total", "logsumexp", "topological_order",
+    "Value", "dot", "total", "logsumexp", "exp", "relu", "as_float",
+    "topological_order",
     "CharTokenizer", "read_documents", "split_documents",
-    "GPTConfig", "init_params", "flatten", "linear", "softmax", "rmsnorm",
-    "cross_entropy", "gpt", "document_loss", "Adam", "clip_grad_norm",
-    "Run", "TrainConfig", "save_checkpoint", "load_checkpoint",
-    "bars", "line_chart", "graph_text", "graph_svg", "token_probabilities", "generate",
+    "GPTConfig", "param_shapes", "init_params", "flatten", "as_floats",
+    "add", "linear", "softmax", "rmsnorm", "attention", "mlp", "gpt", "empty_cache",
+    "cross_entropy", "token_losses", "document_loss",
+    "Adam", "clip_grad_norm",
+    "TrainConfig", "Run", "shuffle_and_split", "start",
+    "token_probabilities", "next_tokens", "generate", "likeliest",
+    "held_out_loss", "perplexity", "bigram_loss", "smooth",
+    "save_checkpoint", "load_checkpoint",
 ]
 # fmt: on
-
-
-def __getattr__(name: str) -> Any:
-    # sample.py is a command too. Imported above, `python -m microgpt.sample` would find
-    # itself imported already, and run a second copy of it.
-    if name in ("generate", "token_probabilities"):
-        from microgpt import sample
-
-        return getattr(sample, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

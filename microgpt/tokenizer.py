@@ -1,11 +1,14 @@
-"""A model reads and writes whole numbers, so every character gets one.
+"""A model calculates with numbers, so every character of the text gets one.
 
-Before this came `value.py`, numbers that can be learnt; next comes `data.py`, which
-reads the text. One number, 0, is no character: BOS, "beginning of sequence". It stands
-before a document, so that there is something to predict the first character from, and
-after it, so that ending is a choice the model can learn.
+Before this came `value.py`, the engine; next comes `data.py`, which reads the text. The
+whole numbers that stand for pieces of text are called *tokens*, or token ids, and all
+tokens together the *vocabulary*. Here a token is one character. One more token, number
+0, stands for no character at all: BOS, "beginning of sequence". It is put before each
+document, so that there is something to predict the first character from. And it is put
+after each document, so that the model can learn where a text ends: it says so by
+predicting BOS.
 
-    "emma"  ->  BOS  e  m  m  a BOS  ->  [0, 5, 13, 13, 1, 0]      (with a to z known)
+    "emma"  ->  BOS  e  m  m  a BOS  ->  [0, 5, 13, 13, 1, 0]     (a is 1, … z is 26)
 """
 
 from __future__ import annotations
@@ -14,14 +17,21 @@ from collections.abc import Iterable, Sequence
 
 
 class CharTokenizer:
-    """Numbers for characters and back: 0 is BOS, `chars[i]` is i + 1.
+    """Turns characters into token ids and back: 0 is BOS, and `chars[i]` has id i + 1.
 
-    Signpost: GPT-2 numbers 50,257 pieces of text, from single bytes to whole words, so
-    that a page is hundreds of tokens and not thousands.
+    An empty vocabulary, or a character that is in it twice: ValueError.
+
+    Real systems have larger vocabularies. That of GPT-2, which OpenAI published in
+    2019, has 50,257 tokens, from single bytes to whole words. A page of text is then a
+    few hundred tokens long rather than a few thousand.
 
     >>> tokenizer = CharTokenizer("abc")
-    >>> tokenizer.encode("cab"), tokenizer.decode([3, 1, 2]), tokenizer.vocab_size
-    ([3, 1, 2], 'cab', 4)
+    >>> tokenizer.encode("cab")
+    [3, 1, 2]
+    >>> tokenizer.decode([3, 1, 2])
+    'cab'
+    >>> tokenizer.vocab_size      # a, b, c and BOS
+    4
     """
 
     bos = 0
@@ -37,11 +47,11 @@ class CharTokenizer:
 
     @classmethod
     def from_documents(cls, documents: Iterable[str]) -> CharTokenizer:
-        """Return the tokenizer whose vocabulary is all characters in use, sorted."""
+        """Return a tokenizer for all characters that the documents use, sorted."""
         return cls(sorted(set("".join(documents))))
 
     def encode(self, text: str) -> list[int]:
-        """Return one id for each character; a character without one: ValueError."""
+        """Return the id of each character. One that has no id: ValueError."""
         for char in text:
             if char not in self.ids:
                 raise ValueError(
@@ -51,11 +61,19 @@ class CharTokenizer:
         return [self.ids[char] for char in text]
 
     def encode_document(self, text: str) -> list[int]:
-        """Return BOS, the text's ids, BOS: what a model is trained on."""
+        """Return what the model is trained on: BOS, the ids of the text, BOS.
+
+        >>> CharTokenizer("abc").encode_document("cab")
+        [0, 3, 1, 2, 0]
+        """
         return [self.bos, *self.encode(text), self.bos]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the characters of the ids. BOS is none, and adds nothing."""
+        """Return the characters with these ids, joined to one text.
+
+        BOS stands for no character, so it is skipped. A number that is not the id of a
+        token: ValueError.
+        """
         characters = []
         for token_id in ids:
             if not 0 <= token_id < self.vocab_size:

@@ -1,0 +1,1 @@
+"""Makes `from tests.helpers import …` mean this folder, whatever else is installed."""
