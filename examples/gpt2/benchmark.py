@@ -1,10 +1,12 @@
 """How fast is each way to run GPT-2, and what does it take in memory?
 
     python examples/gpt2/benchmark.py      about a minute, 0.5 GB of disk, 1.6 of memory
+    python examples/gpt2/benchmark.py --position 500       some minutes
 
 The weights are random numbers in the shapes of the smallest GPT-2, since speed does not
 depend on what they are. They are written to a temporary folder. Each way has a process
-of its own there, which loads the model, takes some tokens, and says what it has used.
+of its own there, which loads the model, reads a text up to a position, takes the token
+there several times, and says what it has used.
 """
 
 from __future__ import annotations
@@ -24,12 +26,13 @@ from statistics import median
 from typing import Any
 
 from complete import MILLION, peak_memory
-from model import empty_cache, gpt2, load_gpt2, param_shapes, read_config
+from fast import FastGPT2
+from load import load_gpt2, read_config
+from model import gpt2, hidden, param_shapes
 
-from microgpt.sample import OneLineParser, run_command
-from microgpt.train import Progress
+from microgpt.tools.terminal import OneLineParser, Progress, run_command
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "model_type": "gpt2",
     "vocab_size": 50257,
     "n_positions": 1024,
@@ -37,9 +40,7 @@ CONFIG = {
     "n_layer": 12,
     "n_head": 12,
 }
-# (exact, processes). Where a process cannot fork, there can only be one.
-COUNTS = (1, 2) if hasattr(os, "fork") else (1,)
-WAYS = [(exact, processes) for exact in (True, False) for processes in COUNTS]
+PACKED_COUNTS = sorted({1, 2, os.cpu_count() or 1})
 
 
 def write_model(folder: str, settings: dict[str, Any]) -> None:
@@ -61,7 +62,7 @@ def write_model(folder: str, settings: dict[str, Any]) -> None:
     # another place each time, are as good here.
     rng = random.Random(124)
     some = array("f", [rng.gauss(0, 0.02) for _ in range(2**18)])
-    progress = Progress("wrote", end // MILLION, every=100)
+    progress = Progress("wrote", end // MILLION, every=100, stream=sys.stderr)
     with open(os.path.join(folder, "model.safetensors"), "wb") as file:
         head = json.dumps(header).encode()
         file.write(len(head).to_bytes(8, "little") + head)
@@ -81,10 +82,11 @@ def write_model(folder: str, settings: dict[str, Any]) -> None:
     progress.finish()
 
 
-def measure(pipe: Any, folder: str, exact: bool, processes: int, n: int) -> None:
+def measure(pipe: Any, folder: str, processes: int, position: int, n: int) -> None:
     """Send (what is done, how much, of how much) now and then, and None; then figures.
 
-    These are the seconds to load, the seconds a token (the median) and the memory.
+    These are the seconds to load, the seconds a token (the median) and the memory. No
+    processes at all stand for the plain, exact way.
     """
 
     def packed(done: int, total: int) -> None:
@@ -93,15 +95,20 @@ def measure(pipe: Any, folder: str, exact: bool, processes: int, n: int) -> None
 
     clock = time.perf_counter
     started = clock()
-    with load_gpt2(folder, exact, processes, packed) as model:
+    with (
+        FastGPT2(folder, processes, packed) if processes else load_gpt2(folder) as model
+    ):
         load_seconds = clock() - started
-        keys, values = empty_cache(model.config)
+        for pos_id in range(position):
+            hidden(model, pos_id, pos_id)
+            pipe.send(("read", pos_id + 1, position))
         seconds = []
-        for pos_id in range(n):
+        for done in range(1, n + 1):
             started = clock()
-            gpt2(model, pos_id, pos_id, keys, values)
+            # Each time the one before is forgotten: all are at the same position.
+            gpt2(model, done, position)
             seconds.append(clock() - started)
-            pipe.send(("token", pos_id + 1, n))
+            pipe.send(("token", done, n))
     pipe.send(None)
     pipe.send((load_seconds, median(seconds), peak_memory()))
 
@@ -118,7 +125,9 @@ def run(way: str, *arguments: Any) -> tuple[float, float, str]:
         while message := pipe.recv():
             what, done, total = message
             if progress is None or progress.what != f"{way}: {what}":
-                progress = Progress(f"{way}: {what}", total, every=total // 5)
+                progress = Progress(
+                    f"{way}: {what}", total, every=total // 5, stream=sys.stderr
+                )
             progress.show(done)
             if done == total:
                 progress.finish()
@@ -142,18 +151,25 @@ def _command(argv: Sequence[str] | None) -> int:
     )
     text = "how many tokens to take in each way (default: 5)"
     parser.add_argument("--tokens", metavar="N", type=int, default=5, help=text)
+    text = "how many tokens come before those that are timed (default: 10)"
+    parser.add_argument("--position", metavar="N", type=int, default=10, help=text)
     args = parser.parse_args(argv)
-    if not 1 <= args.tokens <= CONFIG["n_positions"]:
+    if args.tokens < 1:
+        raise ValueError(f"--tokens is {args.tokens}: make it 1 or more")
+    if not 0 <= args.position < CONFIG["n_positions"]:
         raise ValueError(
-            f"--tokens is {args.tokens}: make it 1 to {CONFIG['n_positions']}"
+            f"--position is {args.position}: make it 0 to {CONFIG['n_positions'] - 1}"
         )
+    ways = {"exact": 0}
+    for n in PACKED_COUNTS:
+        ways[f"packed, {n} process" + ("es" if n > 1 else "")] = n
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         write_model(folder, CONFIG)
-        for exact, processes in WAYS:
-            way = "exact" if exact else "packed"
-            way += f", {processes} process" + ("es" if processes > 1 else "")
-            rows.append((way, *run(way, folder, exact, processes, args.tokens)))
+        for way, processes in ways.items():
+            figures = run(way, folder, processes, args.position, args.tokens)
+            rows.append((way, *figures))
+    print(f"At position {args.position}, on Python {sys.version.split()[0]}:\n")
     print("| way | s to load | s a token | tokens a second | memory a process |")
     print("|---|---:|---:|---:|---:|")
     for way, load_seconds, seconds, memory in rows:

@@ -1,12 +1,16 @@
 """A tokenizer that starts from single bytes can write down any text at all.
 
-Before this came `safetensors.py`, which reads a model's numbers; next comes
-`bigmatrix.py`, which multiplies them. This file turns text into the numbers that GPT-2
-reads, and back, by byte-level byte-pair encoding (BPE). `microgpt.tokenizer` has a
-number for each character that it has seen, and an error for all others. Here the 256
-bytes are the first tokens. Then the two tokens that are side by side most often in a
-large text become one more token, and so on, until there are as many as one wants: a
-common word ends up as one token, a rare one as a few, and nothing is ever unknown.
+Before this came `plain_bpe.py`, the same in forty lines; next comes `vocabulary.py`,
+which reads the tokens and merges of a model from its files. This file does byte-level
+byte-pair encoding exactly as GPT-2 does, so that every text gets the same numbers. To
+the forty lines it adds three things:
+
+1. A text is first split into pieces, mostly words, each with the space before it. No
+   merge crosses the end of a piece, so there are no tokens such as "dog." or "of the".
+2. Every token has a number, and is written down with one visible character for each of
+   its bytes, since a token may be half a character.
+3. It is fast. A piece that was met before is not merged again, and of a long piece only
+   the places that a merge has changed are looked at again.
 
     name    meaning                                              in "I saw the cat"
     piece   a word, a number or signs; no merge crosses its end  " the"
@@ -15,7 +19,7 @@ common word ends up as one token, a rare one as a few, and nothing is ever unkno
     merge   a pair of tokens that was learnt to be one           ("Ġt", "he")
     rank    a merge's place in the order they were learnt in     0 for the first
 
-    python examples/gpt2/bpe.py --show-work "emmanuel and zoë"
+    python examples/gpt2/tokens.py --show-work "emmanuel and zoë"
 
 Papers: Sennrich, Haddow and Birch, "Neural machine translation of rare words with
 subword units", 2016; Radford et al., "Language models are unsupervised multitask
@@ -25,21 +29,11 @@ learners" (GPT-2), 2019, section 2.2.
 from __future__ import annotations
 
 import functools
-import json
-import os
+import heapq
 import re
-import sys
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# `python examples/gpt2/bpe.py` works without installing anything.
-sys.path.insert(0, ROOT)
-
-from microgpt.data import default_data_path, read_documents  # noqa: E402
-from microgpt.sample import OneLineParser, run_command  # noqa: E402
-from microgpt.train import Progress  # noqa: E402
+from collections.abc import Callable, Iterable, Mapping
 
 Pair = tuple[str, str]
 
@@ -120,14 +114,16 @@ SYMBOLS = byte_symbols()
 BYTES = {symbol: byte for byte, symbol in enumerate(SYMBOLS)}
 
 
-def to_symbols(piece: str) -> list[str]:
+def to_symbols(piece: str, errors: str = "surrogatepass") -> list[str]:
     """Return the symbols of a piece's bytes in UTF-8, one to four a character.
+
+    A str may hold half of a UTF-16 pair, which UTF-8 does not allow. errors says what
+    becomes of it: by default its three bytes, as if it were allowed.
 
     >>> to_symbols(" né")
     ['Ġ', 'n', 'Ã', '©']
     """
-    # A str may hold half of a UTF-16 pair, which UTF-8 does not allow: let it pass.
-    return [SYMBOLS[byte] for byte in piece.encode("utf-8", "surrogatepass")]
+    return [SYMBOLS[byte] for byte in piece.encode("utf-8", errors)]
 
 
 def to_bytes(token: str) -> bytes:
@@ -158,8 +154,63 @@ def merge_pair(tokens: list[str], pair: Pair) -> list[str]:
     return merged
 
 
+def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
+    """Return tokens after all merges: the one learnt first, everywhere, and so on.
+
+    The plain way is to search the whole list for the best pair, merge it, and search
+    again; for a piece of n symbols, that is about n searches of n places. Here all
+    pairs are put into a heap once, which gives out the pair learnt first, the leftmost
+    of equals. A merge changes only the pairs to its left and right, and those two are
+    put in. A pair that has changed meanwhile is noticed when it comes out, and skipped.
+
+    >>> merge_all(["l", "o", "w"], {("l", "o"): 0, ("lo", "w"): 1})
+    ['low']
+    """
+    token_at: list[str | None] = list(tokens)  # None where a token went to its left
+    before = [*range(-1, len(tokens) - 1)]  # the place of the neighbour on either side
+    after = [*range(1, len(tokens) + 1)]
+    heap: list[tuple[int, int, str, str]] = []
+
+    def offer(left: int, right: int) -> None:
+        """Put the pair at these places into the heap, if it is one that merges."""
+        if left >= 0 and right < len(tokens):
+            left_token, right_token = token_at[left], token_at[right]
+            if left_token is None or right_token is None:
+                return
+            rank = ranks.get((left_token, right_token))
+            if rank is not None:
+                heapq.heappush(heap, (rank, left, left_token, right_token))
+
+    for place in range(len(tokens) - 1):
+        offer(place, place + 1)
+    while heap:
+        # All places with one pair are merged before anything that they give rise to.
+        rank = heap[0][0]
+        merged = []
+        while heap and heap[0][0] == rank:
+            _, left, left_token, right_token = heapq.heappop(heap)
+            right = after[left]
+            if right == len(tokens) or token_at[left] != left_token:
+                continue
+            if token_at[right] != right_token:
+                continue
+            token_at[left], token_at[right] = left_token + right_token, None
+            after[left] = after[right]
+            if after[left] < len(tokens):
+                before[after[left]] = left
+            merged.append(left)
+        for left in merged:
+            if token_at[left] is not None:
+                offer(before[left], left)
+                offer(left, after[left])
+    return [token for token in token_at if token is not None]
+
+
 class BPE:
     """Text to token ids and back, given a vocabulary and the merges in their order.
+
+    `added` are tokens that no merge makes and no text turns into: {id: its text}. Such
+    is "<|endoftext|>", by which a model says that a text is complete.
 
     >>> bpe = train_bpe("low lower lowest", vocab_size=259)
     >>> bpe.merges
@@ -168,30 +219,33 @@ class BPE:
     ([82, 257], 'slow')
     """
 
-    def __init__(self, vocab: dict[str, int], merges: list[Pair]) -> None:
+    def __init__(
+        self,
+        vocab: dict[str, int],
+        merges: list[Pair],
+        added: Mapping[int, str] | None = None,
+    ) -> None:
         self.vocab = vocab
         self.merges = merges
         self.ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self.vocab_size = len(vocab)
+        self.token_bytes: dict[int, bytes] = {}  # of each id
+        for token, token_id in vocab.items():
+            self.token_bytes[token_id] = to_bytes(token)
+        for token_id, text in (added or {}).items():
+            self.token_bytes[token_id] = text.encode("utf-8", "replace")
+        self.vocab_size = max(self.token_bytes) + 1
         self.end_of_text = vocab.get(END_OF_TEXT)
-        self.tokens = sorted(vocab, key=vocab.__getitem__)  # tokens[id]
-        self.known_pieces: dict[str, list[int]] = {}  # the ids of a piece
-
-    @classmethod
-    def from_folder(cls, folder: str) -> BPE:
-        """Return the tokenizer in folder's vocab.json and merges.txt.
-
-        A file that is missing, or does not hold what GPT-2's holds: ValueError.
-        """
-        vocab = _read_vocab(os.path.join(folder, "vocab.json"))
-        return cls(vocab, _read_merges(os.path.join(folder, "merges.txt"), vocab))
+        for token_id, text in (added or {}).items():
+            if text == END_OF_TEXT:
+                self.end_of_text = token_id
+        self.known_pieces: dict[tuple[str, str], list[int]] = {}  # the ids of a piece
 
     def next_merge(self, tokens: list[str]) -> Pair | None:
         """Return the pair of neighbours that was learnt first, or None if none was."""
         pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in self.ranks]
         return min(pairs, key=self.ranks.__getitem__, default=None)
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, errors: str = "surrogatepass") -> list[int]:
         """Return the ids of text's tokens. Every text has them.
 
         "<|endoftext|>" is text like any other here and becomes several tokens, so that
@@ -200,26 +254,31 @@ class BPE:
         ids = []
         for piece in split(text):
             # Most words of a text stood in it before, and need not be merged again.
-            if piece not in self.known_pieces:
-                tokens = to_symbols(piece)
-                # Signpost: a piece is gone through once for each merge, which takes
-                # seconds for 20,000 letters; others keep its pairs in a heap.
-                while (pair := self.next_merge(tokens)) is not None:
-                    tokens = merge_pair(tokens, pair)
-                self.known_pieces[piece] = [self.vocab[token] for token in tokens]
-            ids += self.known_pieces[piece]
+            if (piece, errors) not in self.known_pieces:
+                tokens = merge_all(to_symbols(piece, errors), self.ranks)
+                self.known_pieces[piece, errors] = [self.vocab[t] for t in tokens]
+            ids += self.known_pieces[piece, errors]
         return ids
+
+    def encode_bytes(self, text: bytes) -> list[int]:
+        """Return the ids of a text in UTF-8; what is no UTF-8 in it stays as it is.
+
+        >>> bpe = train_bpe("low lower lowest", vocab_size=259)
+        >>> bpe.decode_bytes(bpe.encode_bytes(b"low\\xff"))
+        b'low\\xff'
+        """
+        return self.encode(text.decode("utf-8", "surrogateescape"), "surrogateescape")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """Return the bytes of the ids' tokens. An id that no token has: ValueError."""
-        symbols = []
+        parts = []
         for token_id in ids:
-            if not 0 <= token_id < self.vocab_size:
+            if token_id not in self.token_bytes:
                 raise ValueError(
                     f"token {token_id}, but vocab_size is {self.vocab_size}"
                 )
-            symbols.append(self.tokens[token_id])
-        return to_bytes("".join(symbols))
+            parts.append(self.token_bytes[token_id])
+        return b"".join(parts)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids: text itself, if they are encode(text).
@@ -233,6 +292,14 @@ class BPE:
             return text_bytes.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
             return text_bytes.decode("utf-8", "replace")
+
+    def readable(self, token_id: int) -> str:
+        """Return a token as Python writes it: 'text', or b'bytes' if it is no text."""
+        token_bytes = self.decode_bytes([token_id])
+        try:
+            return repr(token_bytes.decode("utf-8"))
+        except UnicodeDecodeError:
+            return repr(token_bytes)
 
 
 def train_bpe(
@@ -287,157 +354,3 @@ def train_bpe(
             count_pairs(piece, frequency[piece])
     vocab[END_OF_TEXT] = len(vocab)
     return BPE(vocab, merges)
-
-
-def _read_text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line} is not UTF-8 text") from None
-
-
-def _read_vocab(path: str) -> dict[str, int]:
-    text = _read_text(path)
-    try:
-        vocab = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if type(vocab) is not dict or any(type(i) is not int for i in vocab.values()):
-        raise ValueError(f"{path} is no JSON object of tokens and their whole numbers")
-    n = len(vocab)
-    missing = set(range(n)).difference(vocab.values())
-    if missing:
-        raise ValueError(
-            f"{path} numbers {n} tokens, but not from 0 to {n - 1}: {min(missing)} is "
-            "no token's id"
-        )
-    for byte, symbol in enumerate(SYMBOLS):
-        if symbol not in vocab:
-            raise ValueError(f"{path} has no token {symbol!r}, for the byte {byte}")
-    for token in vocab:
-        if not BYTES.keys() >= set(token):
-            raise ValueError(f"{path}: a character of {token!r} stands for no byte")
-    return vocab
-
-
-def _read_merges(path: str, vocab: dict[str, int]) -> list[Pair]:
-    merges = []
-    lines = _read_text(path).rstrip("\n").split("\n")
-    for number, line in enumerate(lines, start=1):
-        # Line 1 only: "# #" is a merge, of two of the signs that begin a heading.
-        if number == 1 and line.startswith("#version"):
-            continue
-        parts = line.split(" ")
-        if len(parts) != 2:
-            raise ValueError(
-                f"{path}, line {number} is {line!r}: a merge is two tokens with one "
-                "space between them"
-            )
-        left, right = parts
-        for token in (left, right, left + right):
-            if token not in vocab:
-                raise ValueError(
-                    f"{path}, line {number} is {line!r}: {token!r} is not in vocab.json"
-                )
-        merges.append((left, right))
-    return merges
-
-
-# The command.
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `python examples/gpt2/bpe.py`; return its exit code."""
-    return run_command(lambda: _command(argv))
-
-
-def _command(argv: Sequence[str] | None) -> int:
-    parser = OneLineParser(
-        prog="python examples/gpt2/bpe.py",
-        description="Learn merges from the names in input.txt and show TEXT in tokens.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("text", metavar="TEXT", help="what to turn into tokens")
-    text = "show the pieces, the bytes and each round of merging (default: do not)"
-    add("--show-work", action="store_true", help=text)
-    either = parser.add_mutually_exclusive_group()
-    text = "learn nothing, use the vocab.json and merges.txt in DIR, such as GPT-2's"
-    either.add_argument("--model", metavar="DIR", help=text)
-    text = "tokens to stop at, 257 or more (default: 512)"
-    either.add_argument("--vocab-size", metavar="N", type=int, default=512, help=text)
-    args = parser.parse_args(argv)
-    if args.model is None:
-        bpe = _learn_from_names(args.vocab_size)
-    else:
-        bpe = BPE.from_folder(args.model)
-        print(f"{args.model}: {bpe.vocab_size:,} tokens, {len(bpe.merges):,} merges")
-    if args.show_work:
-        _show_work(bpe, args.text)
-    ids = bpe.encode(args.text)
-    print(f"{args.text!r} in {len(ids)} token{'' if len(ids) == 1 else 's'}:")
-    print("  tokens:", " ".join([readable(bpe.tokens[i]) for i in ids]))
-    print("  ids:   ", " ".join([str(i) for i in ids]))
-    return 0
-
-
-def _learn_from_names(vocab_size: int) -> BPE:
-    """Learn merges, printing the first ten and what all of them do to a name."""
-    names = read_documents(default_data_path())
-    print(
-        f"{len(names):,} names, and every byte is a token. Now the two tokens that are "
-        "side by side\nmost often become one token, again and again:",
-        flush=True,
-    )
-    n_merges = 0
-    progress = Progress("merge", vocab_size - 257, every=100)
-
-    def show(pair: Pair, count: int) -> None:
-        nonlocal n_merges
-        n_merges += 1
-        if n_merges <= 10:
-            both = " and ".join([readable(token) for token in pair])
-            times = "once" if count == 1 else f"{count:,} times"
-            one = readable("".join(pair))
-            print(f"  {both}, side by side {times}, become {one}", flush=True)
-        else:
-            progress.show(n_merges)
-
-    bpe = train_bpe("\n".join(names), vocab_size, show)
-    progress.finish()
-    n_bytes = sum([len(to_symbols(name)) for name in names])
-    n_tokens = sum([len(bpe.encode(name)) for name in names])
-    print(
-        f"A name is {n_bytes / len(names):.2f} tokens long before the merges, and "
-        f"{n_tokens / len(names):.2f} after all {n_merges} of them, on average."
-    )
-    return bpe
-
-
-def _show_work(bpe: BPE, text: str) -> None:
-    """Print each piece, its bytes, and its tokens after each round of merging."""
-    for piece in split(text):
-        tokens = to_symbols(piece)
-        print(f"{piece!r}, bytes {to_bytes(''.join(tokens)).hex(' ')}")
-        while (pair := bpe.next_merge(tokens)) is not None:
-            tokens = merge_pair(tokens, pair)
-            both = " + ".join([readable(token) for token in pair])
-            after = " ".join([readable(token) for token in tokens])
-            print(f"  merge {bpe.ranks[pair] + 1}, {both}: {after}")
-
-
-def readable(token: str) -> str:
-    """Return 'text' as Python writes it, or b'bytes' if they are no whole character."""
-    token_bytes = to_bytes(token)
-    try:
-        return repr(token_bytes.decode("utf-8"))
-    except UnicodeDecodeError:
-        return repr(token_bytes)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

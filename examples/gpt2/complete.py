@@ -1,12 +1,17 @@
 """Asked for one more token, again and again, GPT-2 writes.
 
-Before this came `model.py`; this last file puts the pieces together, as the command
+Before this came `load.py`; this file puts the pieces together, as the command
 
-    python examples/gpt2/complete.py FOLDER "Alan Turing theorized that" --greedy
+    python examples/gpt2/complete.py gpt2 "Alan Turing theorized that" --greedy
 
-Lay `continuation` beside `next_tokens` in microgpt/sample.py: letters or pieces of
-English, the loop is the same. One thing is new. A token is some bytes, and may end
-inside a character, which is printed once the rest of it has come.
+which downloads the model if it is not there yet (see `hub.py`). Lay `continuation`
+beside `next_tokens` in microgpt/sampling.py: letters or pieces of English, the loop is
+the same. Two things are new. A token is some bytes, and may end inside a character,
+which is printed once the rest of it has come. And the keys and values of the prompt
+are used again, for a second sample or when the conversation goes on.
+
+With this file you have seen all of GPT-2, on the plain path (`--exact`). What is left,
+`bigmatrix.py` and `fast.py`, computes the same, ten times faster.
 
 The text goes to stdout; progress, and how fast it was, to stderr.
 """
@@ -15,63 +20,149 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import itertools
+import heapq
+import os
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bpe import BPE, readable
-from model import GPT2, Cache, empty_cache, gpt2, hidden, load_gpt2, read_config
+from bpe import BPE
+from fast import FastGPT2
+from hub import ask_on_terminal, model_folder
+from load import load_gpt2, read_config
+from model import GPT2, GPT2Config, gpt2, hidden
+from vocabulary import is_openai, read_tokenizer
 
-from microgpt.draw import bars
-from microgpt.sample import (
+from microgpt.sampling import token_probabilities
+from microgpt.tools.draw import bars
+from microgpt.tools.sample_command import add_sampling_arguments, sampling_settings
+from microgpt.tools.terminal import (
     OneLineParser,
-    add_sampling_arguments,
-    likeliest,
+    Progress,
     run_command,
-    sampling_settings,
-    token_probabilities,
+    say,
+    say_error,
+    shown,
+    write,
 )
-from microgpt.train import Progress
 
 MILLION = 10**6
 
+Choices = tuple[Sequence[int], Sequence[float]]  # ids, and the probability of each
 
-def read_prompt(
-    model: GPT2, prompt_ids: Sequence[int], show: Callable[[int], None] | None = None
-) -> tuple[Cache, Cache]:
-    """Return the keys and values of all tokens but the last, whose turn comes next.
 
-    show, if given, is told how many have been read.
+def logits_after(
+    model: GPT2, tokens: Sequence[int], show: Callable[[int], None] | None = None
+) -> list[float]:
+    """Return the logits of the token that follows; only what is new has to be read.
+
+    The model has read the first model.n_read of the tokens, or all of them. show, if
+    given, is told how many have been read.
     """
-    keys, values = empty_cache(model.config)
-    for pos_id, token_id in enumerate(prompt_ids[:-1]):
-        hidden(model, token_id, pos_id, keys, values)
+    last = len(tokens) - 1
+    for pos_id in range(min(model.n_read, last), last):
+        hidden(model, tokens[pos_id], pos_id)
         if show:
             show(pos_id + 1)
-    return keys, values
+    return gpt2(model, tokens[last], last)
 
 
 def continuation(
     model: GPT2,
-    token_id: int,
-    keys: Cache,
-    values: Cache,
+    tokens: Sequence[int],
+    logits: Sequence[float],
+    known: Sequence[int],
     rng: random.Random,
     **how: Any,
-) -> Iterator[tuple[int, list[float]]]:
-    """Yield (token id, probabilities it was drawn with) to the end of the context.
+) -> Iterator[tuple[int, Choices]]:
+    """Yield (token id, what it was chosen among) to the end of the context.
 
-    token_id is the last of the text so far, keys and values what those before it left.
-    how: the settings of token_probabilities.
+    tokens are the text so far, and logits those that follow it. Of the ids, only those
+    in `known` have a token; others are never written. how: the settings of
+    token_probabilities.
     """
-    for pos_id in range(len(keys[0]), model.config.n_positions):
-        logits = gpt2(model, token_id, pos_id, keys, values)
-        probs = token_probabilities(logits, **how)
-        token_id = rng.choices(range(len(probs)), weights=probs)[0]
-        yield token_id, probs
+    text = list(tokens)
+    while True:
+        candidates, some_logits = likeliest_of(known, logits, how.get("top_k"))
+        probs = token_probabilities(some_logits, **how)
+        [token_id] = rng.choices(candidates, weights=probs)
+        yield token_id, (candidates, probs)
+        text.append(token_id)
+        if len(text) > model.config.n_positions:
+            return  # this one was written where nothing can be read any more
+        logits = logits_after(model, text)
+
+
+def likeliest_of(
+    known: Sequence[int], logits: Sequence[float], top_k: int | None
+) -> tuple[Sequence[int], Sequence[float]]:
+    """Return the ids that can be chosen, in their order, and the logits of those.
+
+    Where only the top_k likeliest are wanted, the others need no probability. Of 50,000
+    numbers a heap finds the five largest ten times as fast as sorting all of them.
+    """
+    if top_k is not None and top_k < len(known):
+        best = heapq.nlargest(top_k, known, key=logits.__getitem__)
+        return sorted(best), [logits[token_id] for token_id in sorted(best)]
+    if len(known) == len(logits):
+        return known, logits
+    return known, [logits[token_id] for token_id in known]
+
+
+class Printer:
+    """Turns tokens into text as they come, and ends the text where a stop text begins.
+
+    A character is given out once it is whole. What could be the beginning of the stop
+    text is kept back until it is clear that it is not.
+    """
+
+    def __init__(self, bpe: BPE, stop: str | None = None) -> None:
+        self.bpe, self.stop = bpe, stop
+        self.characters = codecs.getincrementaldecoder("utf-8")("replace")
+        self.kept = ""
+        self.stopped = False
+
+    def add(self, token_id: int) -> str:
+        """Return what can be printed after this token."""
+        self.kept += self.characters.decode(self.bpe.decode_bytes([token_id]))
+        return self._release(len(self.stop or "") - 1)
+
+    def rest(self) -> str:
+        """Return what was kept back, when nothing more comes."""
+        if not self.stopped:
+            self.kept += self.characters.decode(b"", final=True)
+        return self._release(0)
+
+    def _release(self, n_kept_at_most: int) -> str:
+        text, self.kept = self.kept, ""
+        if not self.stop:
+            return text
+        place = text.find(self.stop)
+        if place >= 0:
+            self.stopped = True
+            return text[:place]
+        for n in range(min(n_kept_at_most, len(text)), 0, -1):
+            if self.stop.startswith(text[-n:]):
+                self.kept = text[-n:]
+                return text[:-n]
+        return text
+
+
+def visible(text: str) -> str:
+    r"""Return text with an escape in place of what would do something to a terminal.
+
+    Line feeds and tabs stay. A model has read web pages with all kinds of control
+    characters, and one that begins with ESC could clear the screen.
+
+    >>> visible("a\x1b[2J\tb\n")
+    'a\\x1b[2J\tb\n'
+    """
+    lines = []
+    for line in text.split("\n"):
+        lines.append("\t".join([shown(part) for part in line.split("\t")]))
+    return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,93 +177,247 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    text = "holds config.json, model.safetensors, vocab.json and merges.txt"
-    add("folder", metavar="FOLDER", help=text)
-    add("prompt", metavar="PROMPT", help="the text to go on with")
-    text = "add this many tokens (default: 20)"
+    text = "gpt2, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, OWNER/NAME or a folder"
+    add("model", metavar="MODEL", help=text)
+    text = "the text to go on with (default: none)"
+    add("prompt", metavar="PROMPT", nargs="?", default="", help=text)
+    text = "add this many tokens at most (default: 20)"
     add("--tokens", metavar="N", type=int, default=20, help=text)
+    add("--n", metavar="N", type=int, default=1, help="samples (default: 1)")
+    text = "end where TEXT would come (default: at the end of the text)"
+    add("--stop", metavar="TEXT", help=text)
+    text = "then go on with what is typed, line by line (default: do not)"
+    add("--interactive", action="store_true", help=text)
     add_sampling_arguments(parser, temperature=0.8)
-    text = "start at once, but be several times slower (default: pack the weights)"
+    text = "the plain way, one process: starts at once, but is far slower"
     add("--exact", action="store_true", help=text)
-    text = "how many processes share the work (default: 1)"
-    add("--processes", metavar="N", type=int, default=1, help=text)
+    text = "how many processes share the work (default: as many as there are cores)"
+    add("--processes", metavar="N", type=int, help=text)
+    text = "download what is missing without asking (default: ask on a terminal)"
+    add("--yes", action="store_true", help=text)
+    text = "where downloads are kept (default: the user's cache)"
+    add("--cache", metavar="DIR", help=text)
+    text = "a server laid out as https://huggingface.co is (default: that)"
+    add("--mirror", metavar="URL", help=text)
     args = parser.parse_args(argv)
-    if args.tokens < 1:
-        raise ValueError(f"--tokens is {args.tokens}: make it 1 or more")
+    for name in ("tokens", "n"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} is {getattr(args, name)}: make it 1 or more")
+    if args.stop == "":
+        raise ValueError("--stop is empty: give the text to stop at")
+    if args.interactive and args.n > 1:
+        raise ValueError(
+            "--n and --interactive: a conversation has one sample, leave --n"
+        )
+    if args.exact and (args.processes or 1) > 1:
+        raise ValueError("--exact runs in one process: leave out --processes")
+    if args.processes is not None and args.processes < 1:
+        raise ValueError(f"--processes is {args.processes}: make it 1 or more")
     return args
 
 
 def _command(argv: Sequence[str] | None) -> int:
     args = _parse(argv)
     how, rng = sampling_settings(args)
+    folder = model_folder(
+        args.model,
+        args.cache,
+        args.mirror,
+        may_download=lambda what: args.yes or ask_on_terminal(what),
+        progress=_download_progress,
+    )
     # All that is quickly checked comes before the weights, which take seconds.
-    config = read_config(args.folder)
-    bpe = BPE.from_folder(args.folder)
-    if bpe.vocab_size != config.vocab_size:
-        raise ValueError(
-            f"vocab.json has {bpe.vocab_size} tokens, but config.json says "
-            f"{config.vocab_size}: take both files from the same model"
-        )
-    prompt_ids = bpe.encode(args.prompt)
-    if not prompt_ids and bpe.end_of_text is not None:
+    config = read_config(folder)
+    bpe = read_tokenizer(folder)
+    check_fit(bpe, config)
+    if args.model.startswith("gpt2") and folder != args.model and not is_openai(bpe):
+        say_error("note: this vocabulary is not OpenAI's own")
+    # The bytes that were typed, whatever characters this terminal takes them for.
+    prompt_ids = bpe.encode_bytes(os.fsencode(args.prompt))
+    if not prompt_ids:
         # In training, texts stood one after another with this token between them.
-        prompt_ids = [bpe.end_of_text]
+        prompt_ids = list(ends_of(bpe, config)[:1])
     if not 1 <= len(prompt_ids) <= config.n_positions:
         raise ValueError(
             f"a prompt of {len(prompt_ids)} tokens, but this model reads 1 to "
             f"{config.n_positions}"
         )
-
-    clock = time.perf_counter
-    started = clock()
-    show = _show_packing()
-    with load_gpt2(
-        args.folder, exact=args.exact, processes=args.processes, show=show
-    ) as model:
-        for note in model.products.notes:
-            print(note, file=sys.stderr)
-        loaded = clock()
-        progress = Progress("read", len(prompt_ids) - 1, every=10, stream=sys.stderr)
-        keys, values = read_prompt(model, prompt_ids, progress.show)
-        progress.finish()
-        prompt_read = clock()
-        steps = continuation(model, prompt_ids[-1], keys, values, rng, **how)
-        n = _write(args, bpe, itertools.islice(steps, args.tokens))
-        written = clock()
-    print(
-        f"{n} token{'' if n == 1 else 's'}, {n / (written - prompt_read):.2f} a second "
-        f"(before them {loaded - started:.1f} s to load the model and "
-        f"{prompt_read - loaded:.1f} s to read the prompt); "
-        f"{peak_memory()} of memory at most"
-        + (" in each process" if args.processes > 1 else ""),
-        file=sys.stderr,
-    )
+    started = time.perf_counter()
+    with load(folder, args) as model:
+        loaded = time.perf_counter()
+        Writer(args, bpe, model, rng, how, loaded - started).write(prompt_ids)
     return 0
 
 
-def _write(
-    args: argparse.Namespace, bpe: BPE, steps: Iterator[tuple[int, list[float]]]
-) -> int:
-    """Print the text, each piece as soon as it is there; return how many there were."""
-    characters = codecs.getincrementaldecoder("utf-8")("replace")
-    text, n = args.prompt, 0
-    if not args.show_probabilities:
-        print(text, end="", flush=True)
-    for token_id, probs in steps:
-        n += 1
-        if args.show_probabilities:
-            print(f"after {text[-50:]!r}:")
-            best = [(readable(bpe.tokens[i]), p) for i, p in likeliest(probs)]
-            print(bars(best), flush=True)
-        if token_id == bpe.end_of_text:
-            break
-        piece = characters.decode(bpe.decode_bytes([token_id]))
-        text += piece
-        if not args.show_probabilities:
-            print(piece, end="", flush=True)
-    rest = characters.decode(b"", final=True)  # of a character that is not whole
-    print(text + rest if args.show_probabilities else rest, flush=True)
-    return n
+def check_fit(bpe: BPE, config: GPT2Config) -> None:
+    """Refuse a tokenizer with ids that the model does not have."""
+    if bpe.vocab_size > config.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {bpe.vocab_size} tokens, but config.json says "
+            f"{config.vocab_size}: take both files from the same model"
+        )
+
+
+def ends_of(bpe: BPE, config: GPT2Config) -> tuple[int, ...]:
+    """Return the ids by which the model says that a text is complete."""
+    if config.end_of_text:
+        return tuple([i for i in config.end_of_text if i in bpe.token_bytes])
+    return () if bpe.end_of_text is None else (bpe.end_of_text,)
+
+
+def load(folder: str, args: argparse.Namespace) -> GPT2:
+    """Return the model, on the plain path or the fast one."""
+    if args.exact:
+        return load_gpt2(folder)
+    processes = args.processes or cores()
+    model = FastGPT2(folder, processes, show=_show_packing())
+    for note in model.notes:
+        say_error(note)
+    return model
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # where others may have been kept from it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Writer:
+    """What the command does once the model is there."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        bpe: BPE,
+        model: GPT2,
+        rng: random.Random,
+        how: dict[str, Any],
+        load_seconds: float,
+    ) -> None:
+        self.args, self.bpe, self.model = args, bpe, model
+        self.rng, self.how = rng, how
+        self.known = sorted(bpe.token_bytes)
+        self.ends = ends_of(bpe, model.config)
+        self.load_seconds = load_seconds
+        self.n_written, self.write_seconds, self.read_seconds = 0, 0.0, 0.0
+
+    def write(self, prompt_ids: list[int]) -> None:
+        """Write the samples, or talk until nothing more is typed."""
+        prompt = os.fsencode(self.args.prompt).decode("utf-8", "replace")
+        if self.args.interactive:
+            self.talk(prompt, prompt_ids)
+        else:
+            logits = self.read(prompt_ids)
+            for i in range(1, self.args.n + 1):
+                if self.args.n > 1:
+                    say(f"--- sample {i} of {self.args.n}")
+                self.go_on(prompt, prompt_ids, logits)
+                # The next sample begins after the prompt again: it is still in memory.
+                self.model.n_read = len(prompt_ids)
+        self.say_how_fast()
+
+    def talk(self, prompt: str, tokens: list[int]) -> None:
+        """Go on with the text, then with each line that is typed, and so on."""
+        n_positions = self.model.config.n_positions
+        n_kept = 0  # how many of the tokens came before what is typed now
+        if not self.args.prompt:
+            tokens = tokens[:1]
+        while True:
+            if self.args.prompt or n_kept:
+                tokens = self.go_on(prompt, tokens, self.read(tokens))
+            if len(tokens) >= n_positions:
+                break
+            say("> ", end="", stream=sys.stderr)
+            typed = sys.stdin.buffer.readline()
+            if not typed:
+                say_error("")
+                return
+            n_kept = len(tokens)
+            tokens = [*tokens, *self.bpe.encode_bytes(typed.rstrip(b"\r\n"))]
+            prompt = ""
+            if len(tokens) > n_positions:
+                break
+        say_error(
+            f"the context is full: this model reads {n_positions:,} tokens, and the "
+            "text so far has them"
+        )
+
+    def read(self, tokens: Sequence[int]) -> list[float]:
+        """Read what is new of a text, and return the logits of what follows."""
+        started = time.perf_counter()
+        n_new = len(tokens) - 1 - self.model.n_read
+        start = self.model.n_read
+        progress = Progress("read", max(n_new, 1), every=10, stream=sys.stderr)
+        logits = logits_after(
+            self.model, tokens, lambda n_read: progress.show(n_read - start)
+        )
+        progress.finish()
+        self.read_seconds += time.perf_counter() - started
+        return logits
+
+    def go_on(
+        self, prompt: str, tokens: Sequence[int], logits: Sequence[float]
+    ) -> list[int]:
+        """Print the text, each piece as soon as it is there; return all its tokens."""
+        started = time.perf_counter()
+        show_probs = self.args.show_probabilities
+        printer = Printer(self.bpe, self.args.stop)
+        text = prompt
+        if not show_probs:
+            write(visible(text))
+        written = list(tokens)
+        steps = continuation(
+            self.model, tokens, logits, self.known, self.rng, **self.how
+        )
+        for n, (token_id, choices) in enumerate(steps, start=1):
+            self.n_written += 1
+            if show_probs:
+                say(f"after {text[-50:]!r}:")
+                say(bars(self.likeliest(choices)))
+            if token_id in self.ends:
+                break
+            written.append(token_id)
+            piece = printer.add(token_id)
+            text += piece
+            if not show_probs:
+                write(visible(piece))
+            if printer.stopped or n == self.args.tokens:
+                break
+        rest = printer.rest()
+        write(visible(text + rest if show_probs else rest) + "\n")
+        self.write_seconds += time.perf_counter() - started
+        return written
+
+    def likeliest(self, choices: Choices, n: int = 5) -> list[tuple[str, float]]:
+        """Return (token, probability) of the n likeliest, as rows of a picture."""
+        ids, probs = choices
+        best = heapq.nlargest(n, range(len(ids)), key=probs.__getitem__)
+        return [(self.bpe.readable(ids[i]), probs[i]) for i in best if probs[i] > 0]
+
+    def say_how_fast(self) -> None:
+        """Say on stderr how long it took, and how much memory."""
+        n, seconds = self.n_written, self.write_seconds
+        say_error(
+            f"{n} token{'' if n == 1 else 's'}, {n / max(seconds, 1e-9):.2f} a second "
+            f"(before them {self.load_seconds:.1f} s to load the model and "
+            f"{self.read_seconds:.1f} s to read the prompt); "
+            f"{peak_memory()} of memory at most in one process"
+        )
+
+
+def _download_progress(name: str, n_bytes: int) -> Callable[[int], None]:
+    """Return a show(done) that counts in megabytes."""
+    total = max(1, n_bytes // MILLION)
+    progress = Progress(name, total, every=50, stream=sys.stderr)
+
+    def show(done: int) -> None:
+        if done // MILLION > progress.done or done == n_bytes:
+            progress.show(max(1, done // MILLION), " MB")
+        if done == n_bytes:
+            progress.finish()
+
+    return show
 
 
 def _show_packing() -> Callable[[int, int], None]:

@@ -1,10 +1,10 @@
 """GPT-2 is the model you know, with a few lines changed.
 
-Before this came `bigmatrix.py`, which multiplies by large matrices; next comes
-`complete.py`, which lets this model write. Lay `gpt` in microgpt/gpt.py beside `hidden`
-and `gpt2` below. This is all that differs, from top to bottom:
+Before this came `vocabulary.py`, and text is numbers; next comes `load.py`, which reads
+a model from its files. Lay microgpt/model.py beside this file. Here is all that
+differs, from top to bottom:
 
-    microgpt.gpt               GPT-2                      why
+    microgpt.model             GPT-2                      why
     wte, a row for each token  a slice of one long row    as it lies in the file
     rmsnorm before the layers  none                       see ln_f
     rmsnorm(x)                 layer_norm: subtracts the  came first; what RMSNorm
@@ -29,32 +29,33 @@ and `gpt2` below. This is all that differs, from top to bottom:
     n_embd 16                  768, or 1,024, 1,280, 1,600
     4,064 weights              124,439,808, up to 1,557,611,200
 
+One more thing is different: the keys and values of the text so far are kept in the
+model object, and not handed in, because `fast.py` will keep them in other processes.
+
 Papers: Radford et al., "Language models are unsupervised multitask learners" (GPT-2),
 2019; Press and Wolf, "Using the output embedding to improve language models", 2017.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from bigmatrix import Matrix, Products
-from safetensors import read_safetensors
+# `python examples/gpt2/complete.py` works without installing anything.
+sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))
 
+from microgpt.model import add
 from microgpt.value import sumprod
-
-# cache[layer][t]: what the token at position t left in a layer, n_embd numbers
-Cache = list[list[Sequence[float]]]
 
 
 @dataclass(frozen=True)
 class GPT2Config:
-    """The sizes of a model, and what else is its own; `read_config` checks them."""
+    """The sizes of a model, and what else is its own; `load.py` checks them."""
 
     vocab_size: int
     n_positions: int  # how many tokens the model can see
@@ -64,11 +65,21 @@ class GPT2Config:
     n_inner: int  # numbers inside the MLP: in GPT-2 itself 4 * n_embd
     layer_norm_epsilon: float = 1e-5
     tie_word_embeddings: bool = True  # whether the head is wte
+    # GPT-2 itself has the first three as they are here; some of its relatives do not.
+    activation: str = "gelu_new"
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    end_of_text: tuple[int, ...] = ()  # ids by which the model says: here it ends
 
     @property
     def head_dim(self) -> int:
         """How many of the n_embd numbers each head has to itself."""
         return self.n_embd // self.n_head
+
+    def score_scale(self, layer: int) -> float:
+        """Return what the scores of attention are multiplied by in a layer."""
+        scale = self.head_dim**-0.5 if self.scale_attn_weights else 1.0
+        return scale / (layer + 1) if self.scale_attn_by_inverse_layer_idx else scale
 
 
 def param_shapes(config: GPT2Config) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -96,30 +107,41 @@ def param_shapes(config: GPT2Config) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "lm_head.weight", (config.vocab_size, n_embd)  # (n_out, n_in), as in wte
 
 
-class GPT2(NamedTuple):
-    """A model in memory; `with load_gpt2(folder) as model:` ends its processes, too."""
+class Matrix(NamedTuple):
+    """Weights as they lie in a file, in one of two orders."""
 
-    config: GPT2Config
-    wte: Sequence[float]  # one row after the other, as in the file
-    wpe: Sequence[float]
-    vectors: dict[str, list[float]]  # gains and biases, by the names above
-    products: Products  # with the matrices, likewise, and lm_head.weight
+    weights: memoryview  # flat, of format "f" or "d"
+    n_in: int
+    n_out: int
+    in_out: bool  # (n_in, n_out): a row for each input; else (n_out, n_in)
 
-    def __enter__(self) -> GPT2:
-        return self
+    def of_input(self, i: int, start: int, stop: int) -> memoryview:
+        """Return the weights of input i towards the outputs from start to stop."""
+        if self.in_out:
+            return self.weights[i * self.n_out + start : i * self.n_out + stop]
+        return self.weights[start * self.n_in + i : stop * self.n_in : self.n_in]
 
-    def __exit__(self, *error: object) -> None:
-        self.products.close()
+    def of_output(self, j: int) -> memoryview:
+        """Return the weights of all inputs towards output j."""
+        if self.in_out:
+            return self.weights[j :: self.n_out]
+        return self.weights[j * self.n_in : (j + 1) * self.n_in]
 
-    def norm(self, name: str, x: list[float]) -> list[float]:
-        """Return layer_norm of x with the gain and bias of this name."""
-        gain, bias = self.vectors[f"{name}.weight"], self.vectors[f"{name}.bias"]
-        return layer_norm(x, gain, bias, self.config.layer_norm_epsilon)
+    def times(self, x: Sequence[float]) -> list[float]:
+        """Return all outputs: y[j] is the sum of x[i] * w[i, j] over all i."""
+        size_of(x, self.n_in)
+        return [sumprod(self.of_output(j), x) for j in range(self.n_out)]
 
-    def linear(self, name: str, x: list[float]) -> list[float]:  # (n_in) -> (n_out)
-        """Return x times the matrix of this name, plus its bias."""
-        product = self.products.times(f"{name}.weight", x)
-        return [p + b for p, b in zip(product, self.vectors[f"{name}.bias"])]
+
+def size_of(x: Sequence[float], n_in: int) -> float:
+    """Return sum |x[i]|. Not finite, or not of n_in numbers: ValueError."""
+    if len(x) != n_in:
+        raise ValueError(f"x has {len(x)} numbers, but the matrix {n_in} inputs")
+    size = sum(map(abs, x))
+    if not math.isfinite(size):
+        culprit = next((xi for xi in x if not math.isfinite(xi)), max(x, key=abs))
+        raise ValueError(f"x holds {culprit}: its numbers and sum must be finite")
+    return size
 
 
 def layer_norm(
@@ -145,16 +167,29 @@ def layer_norm(
 def gelu(x: float) -> float:
     """Return x if it is well above 0, almost 0 if it is well below, and a bend between.
 
-    Exactly, GELU is x times the chance that a normally distributed random number is
-    less than x; this formula is at most 0.0005 off. Where ReLU is off it has no slope,
-    and training cannot reach it; this has one nearly everywhere. Paper: Hendrycks and
-    Gimpel, "Gaussian error linear units (GELUs)", 2016.
+    GELU is x times the chance that a normally distributed random number is less than x;
+    this formula, which GPT-2 was trained with, is at most 0.0005 off. Where ReLU is off
+    it has no slope, and training cannot reach it; this has one nearly everywhere.
+    Paper: Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", 2016.
 
     >>> [round(gelu(x), 3) for x in [-6.0, -1.0, 0.0, 1.0, 6.0]]
     [-0.0, -0.159, 0.0, 0.841, 6.0]
     """
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
     return 0.5 * x * (1 + math.tanh(inner))
+
+
+def gelu_exact(x: float) -> float:
+    """Return x times that chance itself; some relatives of GPT-2 were trained so.
+
+    >>> round(gelu_exact(1.0), 4), round(gelu(1.0), 4)
+    (0.8413, 0.8412)
+    """
+    return 0.5 * x * (1 + math.erf(x / math.sqrt(2)))
+
+
+# By the names that config.json has for them.
+ACTIVATIONS = {"gelu_new": gelu, "gelu_pytorch_tanh": gelu, "gelu": gelu_exact}
 
 
 def softmax(scores: list[float]) -> list[float]:
@@ -169,14 +204,89 @@ def softmax(scores: list[float]) -> list[float]:
     return [e / exps_sum for e in exps]
 
 
-def hidden(
-    model: GPT2, token_id: int, pos_id: int, keys: Cache, values: Cache
-) -> list[float]:
+def attend(
+    q: Sequence[float],
+    keys: Sequence[Sequence[float]],
+    values: Sequence[Sequence[float]],
+    scale: float,
+) -> list[float]:  # (head_dim), two of (n_tokens, head_dim) -> (head_dim)
+    """Return what one head gathers: a mean of values, by how well their keys match."""
+    scores = [sumprod(q, k_t) * scale for k_t in keys]
+    weights = softmax(scores)  # (tokens so far)
+    return [sumprod(weights, column) for column in zip(*values)]
+
+
+class GPT2:
+    """A model in memory, with the keys and values of the text that it has read.
+
+    keys[layer][t] and values[layer][t] are n_embd numbers of the token at position t,
+    as in microgpt.model. Reading a token at some position again forgets what stood
+    there and everything after it, so that one can go back to where a text branches.
+    """
+
+    def __init__(self, config: GPT2Config, weights: Mapping[str, Any]) -> None:
+        self.config = config
+        self.wte: Sequence[float] = weights["wte.weight"]  # row after row
+        self.wpe: Sequence[float] = weights["wpe.weight"]
+        self.vectors, self.matrices = sort_weights(config, weights)
+        self.keys: list[list[Any]] = [[] for _ in range(config.n_layer)]
+        self.values: list[list[Any]] = [[] for _ in range(config.n_layer)]
+        self.n_read = 0  # how many tokens of a text it has read
+
+    def __enter__(self) -> GPT2:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the model holds besides memory: here nothing."""
+
+    def times(self, name: str, x: Sequence[float]) -> list[float]:
+        """Return x times the matrix of this name."""
+        return self.matrices[name].times(x)
+
+    def linear(self, name: str, x: Sequence[float]) -> list[float]:
+        """Return x times the matrix of this name, plus its bias: (n_in) -> (n_out)."""
+        return add(self.times(f"{name}.weight", x), self.vectors[f"{name}.bias"])
+
+    def norm(self, name: str, x: list[float]) -> list[float]:
+        """Return layer_norm of x with the gain and bias of this name."""
+        gain, bias = self.vectors[f"{name}.weight"], self.vectors[f"{name}.bias"]
+        return layer_norm(x, gain, bias, self.config.layer_norm_epsilon)
+
+    def attention(self, layer: int, x: list[float], pos_id: int) -> list[float]:
+        """Return what the token at pos_id gathers from the tokens so far: (n_embd)."""
+        n_embd, head_dim = self.config.n_embd, self.config.head_dim
+        scale = self.config.score_scale(layer)
+        qkv = self.linear(f"h.{layer}.attn.c_attn", x)  # (3 * n_embd)
+        q, k, v = qkv[:n_embd], qkv[n_embd : 2 * n_embd], qkv[2 * n_embd :]
+        keys, values = self.keys[layer], self.values[layer]
+        del keys[pos_id:], values[pos_id:]
+        keys.append(array("d", k))
+        values.append(array("d", v))
+        gathered = []
+        for h in range(self.config.n_head):
+            head = slice(h * head_dim, (h + 1) * head_dim)
+            keys_head = [k_t[head] for k_t in keys]
+            values_head = [v_t[head] for v_t in values]
+            gathered += attend(q[head], keys_head, values_head, scale)
+        return self.linear(f"h.{layer}.attn.c_proj", gathered)
+
+    def mlp(self, layer: int, x: list[float]) -> list[float]:
+        """Return what the token makes of its own x, four times as wide in between."""
+        activation = ACTIVATIONS[self.config.activation]
+        hidden_numbers = self.linear(f"h.{layer}.mlp.c_fc", x)  # (n_inner)
+        activations = [activation(number) for number in hidden_numbers]
+        return self.linear(f"h.{layer}.mlp.c_proj", activations)
+
+
+def hidden(model: GPT2, token_id: int, pos_id: int) -> list[float]:
     """Return x (n_embd) after the last layer, of which the head can make logits.
 
-    keys and values are as in microgpt.gpt. Of a prompt's tokens, all but the last need
-    no more than this: it is enough that they leave a key and a value in each layer. An
-    id or position out of range: ValueError.
+    Of a prompt's tokens, all but the last need no more than this: it is enough that
+    they leave a key and a value in each layer. An id or position out of range, or one
+    beyond the text that was read: ValueError.
     """
     config = model.config
     if not 0 <= token_id < config.vocab_size:
@@ -186,176 +296,45 @@ def hidden(
             f"position {pos_id} (from 0), but n_positions is {config.n_positions}: "
             "shorten the text"
         )
-    n_embd, head_dim = config.n_embd, config.head_dim
+    if pos_id > model.n_read:
+        raise ValueError(f"position {pos_id}, but only {model.n_read} tokens were read")
+    model.n_read = pos_id  # if this is stopped halfway, it can be done again
+    n_embd = config.n_embd
     token_embedding = model.wte[token_id * n_embd : (token_id + 1) * n_embd]
     pos_embedding = model.wpe[pos_id * n_embd : (pos_id + 1) * n_embd]
     x = [t + p for t, p in zip(token_embedding, pos_embedding)]
-
     for layer in range(config.n_layer):
-        # Attention, half a layer: gather from the tokens so far.
-        x_residual = x
-        x = model.norm(f"h.{layer}.ln_1", x)
-        qkv = model.linear(f"h.{layer}.attn.c_attn", x)  # (3 * n_embd)
-        q, k, v = qkv[:n_embd], qkv[n_embd : 2 * n_embd], qkv[2 * n_embd :]
-        keys[layer].append(array("d", k))
-        values[layer].append(array("d", v))
-        head_out = []
-        for h in range(config.n_head):
-            head = slice(h * head_dim, (h + 1) * head_dim)
-            scores = [
-                sumprod(q[head], k_t[head]) * head_dim**-0.5 for k_t in keys[layer]
-            ]
-            weights = softmax(scores)  # (tokens so far)
-            v_columns = zip(*[v_t[head] for v_t in values[layer]])
-            head_out += [sumprod(weights, v_column) for v_column in v_columns]
-        x = model.linear(f"h.{layer}.attn.c_proj", head_out)
-        x = [xi + residual for xi, residual in zip(x, x_residual)]
-
-        # The MLP, the other half: work on each token alone, four times as wide.
-        x_residual = x
-        x = model.norm(f"h.{layer}.ln_2", x)
-        x = model.linear(f"h.{layer}.mlp.c_fc", x)  # (n_inner)
-        x = [gelu(xi) for xi in x]
-        x = model.linear(f"h.{layer}.mlp.c_proj", x)  # (n_embd)
-        x = [xi + residual for xi, residual in zip(x, x_residual)]
-
+        x = add(x, model.attention(layer, model.norm(f"h.{layer}.ln_1", x), pos_id))
+        x = add(x, model.mlp(layer, model.norm(f"h.{layer}.ln_2", x)))
+    model.n_read = pos_id + 1
     return model.norm("ln_f", x)
 
 
-def gpt2(
-    model: GPT2, token_id: int, pos_id: int, keys: Cache, values: Cache
-) -> list[float]:
+def gpt2(model: GPT2, token_id: int, pos_id: int) -> list[float]:
     """Return the logits (vocab_size) of the token after token_id, at position pos_id.
 
-    Arguments and errors are those of `hidden`. What this adds to it, the head, is in
-    the smallest GPT-2 nearly a third of all multiplications.
+    Errors are those of `hidden`. What this adds to it, the head, is in the smallest
+    GPT-2 nearly a third of all multiplications.
     """
-    x = hidden(model, token_id, pos_id, keys, values)
-    logits = model.products.times("lm_head.weight", x)
+    x = hidden(model, token_id, pos_id)
+    logits = model.times("lm_head.weight", x)
     return logits
 
 
-def empty_cache(config: GPT2Config) -> tuple[Cache, Cache]:
-    """Return keys and values for a text that has not begun: an empty list a layer."""
-    keys: Cache = [[] for _ in range(config.n_layer)]
-    values: Cache = [[] for _ in range(config.n_layer)]
-    return keys, values
-
-
-# From a folder to a model: what is read is checked before it is believed.
-
-SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
-
-# Settings that change what a model computes, with all that this file can do. The first
-# is what config.json means if it does not say.
-CHOICES = {
-    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),  # both are gelu above
-    "scale_attn_weights": (True,),
-    "scale_attn_by_inverse_layer_idx": (False,),
-    "add_cross_attention": (False,),
-    "tie_word_embeddings": (True, False),
-}
-
-
-def file_in(folder: str, name: str) -> str:
-    """Return the path of a file in the folder of a model. Not there: ValueError."""
-    path = os.path.join(folder, name)
-    if not os.path.isfile(path):
-        raise ValueError(
-            f"there is no {path}: the folder of a model holds config.json, "
-            "model.safetensors, vocab.json and merges.txt, for instance those of "
-            "openai-community/gpt2, which Hugging Face has for download"
-        )
-    return path
-
-
-def read_config(folder: str) -> GPT2Config:
-    """Return what folder's config.json says. Not a GPT-2's, or wrong: ValueError."""
-    path = file_in(folder, "config.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            settings = json.load(file)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path} is not JSON, or is cut short") from None
-    if type(settings) is not dict:
-        raise ValueError(f"{path} is JSON, but not an object: {{…}}")
-
-    def require(is_good: bool, name: str, wanted: str) -> None:
-        if not is_good:
-            found = f"{settings[name]!r:.60}" if name in settings else "missing"
-            raise ValueError(f"{path}: {name} is {found}, but must be {wanted}")
-
-    require(settings.get("model_type") == "gpt2", "model_type", "'gpt2'")
-    for name, choices in CHOICES.items():
-        wanted = " or ".join([repr(choice) for choice in choices])
-        require(settings.get(name, choices[0]) in choices, name, wanted)
-
-    sizes = {name: settings.get(name, 0) for name in SIZES}
-    if settings.get("n_inner") is not None:
-        sizes["n_inner"] = settings["n_inner"]
-    for name, size in sizes.items():
-        require(type(size) is int and size > 0, name, "a whole number, 1 or more")
-    n_embd, n_head = sizes["n_embd"], sizes["n_head"]
-    require(n_embd % n_head == 0, "n_embd", f"a multiple of n_head, {n_head}")
-    sizes.setdefault("n_inner", 4 * n_embd)
-
-    epsilon = settings.get("layer_norm_epsilon", 1e-5)
-    is_small = type(epsilon) is float and 0 < epsilon < 1
-    require(is_small, "layer_norm_epsilon", "between 0 and 1")
-    tied = settings.get("tie_word_embeddings", True)
-    return GPT2Config(**sizes, layer_norm_epsilon=epsilon, tie_word_embeddings=tied)
-
-
-def load_gpt2(
-    folder: str,
-    exact: bool = False,
-    processes: int = 1,
-    show: Callable[[int, int], None] | None = None,
-) -> GPT2:
-    """Return the model in folder's config.json and model.safetensors.
-
-    exact, processes and show are those of Products. A file or tensor that is missing,
-    or is not what config.json says: ValueError.
-    """
-    config = read_config(folder)
-    path = file_in(folder, "model.safetensors")
-    tensors = {
-        # OpenAI's file says "wte.weight", most others "transformer.wte.weight".
-        name.removeprefix("transformer."): tensor
-        for name, tensor in read_safetensors(path).items()
-    }
-    # A head that is in the file is meant to be used, whatever config.json says. (Other
-    # tensors that are not among param_shapes, such as masks, are not.)
-    if "lm_head.weight" in tensors:
-        config = replace(config, tie_word_embeddings=False)
-
-    weights = {}
+def sort_weights(
+    config: GPT2Config, weights: Mapping[str, Any]
+) -> tuple[dict[str, list[float]], dict[str, Matrix]]:
+    """Return the gains and biases as lists, and the matrices, each by its name."""
     vectors: dict[str, list[float]] = {}
-    matrices = {}
+    matrices: dict[str, Matrix] = {}
     for name, shape in param_shapes(config):
-        if name not in tensors:
-            raise ValueError(f"{path} has no tensor {name}, of shape {shape}")
-        if tensors[name].shape != shape:
-            raise ValueError(
-                f"{path}: {name} has shape {tensors[name].shape}, but config.json asks "
-                f"for {shape}"
-            )
-        try:
-            weights[name] = tensors[name].floats()
-        except ValueError as error:
-            raise ValueError(f"{path}: {name}: {error}") from None
         if len(shape) == 1:
             vectors[name] = list(weights[name])
         elif name.startswith("h."):
             n_in, n_out = shape
             matrices[name] = Matrix(weights[name], n_in, n_out, in_out=True)
-
-    wte, wpe = weights["wte.weight"], weights["wpe.weight"]
-    head = weights.get("lm_head.weight", wte)
+    head = weights["wte.weight" if config.tie_word_embeddings else "lm_head.weight"]
     matrices["lm_head.weight"] = Matrix(
         head, n_in=config.n_embd, n_out=config.vocab_size, in_out=False
     )
-    products = Products(matrices, exact, processes, show)
-    return GPT2(config, wte, wpe, vectors, products)
+    return vectors, matrices

@@ -3,8 +3,8 @@
 Before this came models of a few thousand numbers, saved as text. The smallest GPT-2 has
 124 million: half a gigabyte at 4 bytes each, 4 gigabytes as a list of Python floats. So
 its file, in the format safetensors, is mapped: the operating system lets us see it as
-memory, and fetches a part of it from the disk when we look there. Next comes `bpe.py`,
-which turns text into the numbers that the model reads.
+memory, and fetches a part of it from the disk when we look there. Next comes
+`plain_bpe.py`, which turns text into tokens, the numbers that a model reads.
 
 A file with two tensors, b of 2 numbers and w of 2 rows of 3. (A tensor is a block of
 numbers with a shape: any number of dimensions, or none, which makes it one number.)
@@ -34,7 +34,10 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
+import re
 import reprlib
+import stat
 import struct
 import sys
 from array import array
@@ -67,9 +70,9 @@ class Tensor(NamedTuple):
 
     dtype: str  # "F32": floats of 32 bits
     shape: tuple[int, ...]
-    stored: memoryview  # the numbers row after row, as they lie in the file: not copied
+    stored: memoryview[Any]  # the numbers row after row, where they lie in the file
 
-    def floats(self) -> memoryview:
+    def floats(self) -> memoryview[Any]:
         """Return the numbers row after row, as floats.
 
         F32 and F64 are the mapped file itself. F16 and BF16 are copied into floats of
@@ -77,7 +80,7 @@ class Tensor(NamedTuple):
         """
         if self.dtype in ("F32", "F64"):
             return self.stored
-        widened = memoryview(bytearray(4 * len(self.stored)))
+        widened: memoryview[Any] = memoryview(bytearray(4 * len(self.stored)))
         if self.dtype == "BF16":
             # It is the upper half, the second one in the file; the lower stays 0.
             halves = widened.cast("H")
@@ -103,16 +106,112 @@ def read_safetensors(path: str) -> dict[str, Tensor]:
     """
     if sys.byteorder != "little":
         raise ValueError(f"{path} is little-endian, but this computer is not")
+    beginning = b""
     try:
-        with open(path, "rb") as file:
-            if len(file.read(8)) < 8:
+        # Without a buffer, since 8 bytes are all that is read here.
+        with open(path, "rb", buffering=0) as file:
+            beginning = file.read(64)
+            if len(beginning) < 8:
                 raise ValueError("it is empty, or ends within its first 8 bytes")
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return _tensors(memoryview(mapped))
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
+        other = what_else(beginning)
+        if other:
+            raise ValueError(f"{path} is {other}") from None
         raise ValueError(f"{path} is no good safetensors file: {error}") from None
+
+
+def read_weights(folder: str) -> dict[str, Tensor]:
+    """Return all tensors of the model in a folder, from one file or from several.
+
+    A large model may be cut into several files, called shards. Then the file
+    model.safetensors.index.json says in which of them each tensor is. A shard or a
+    tensor that is missing, and any other fault: ValueError.
+    """
+    whole = os.path.join(folder, "model.safetensors")
+    index = os.path.join(folder, "model.safetensors.index.json")
+    if os.path.exists(whole) or not os.path.exists(index):
+        return read_safetensors(whole)
+    content = read_json(index)
+    weight_map = content.get("weight_map") if type(content) is dict else None
+    if type(weight_map) is not dict or not weight_map:
+        raise ValueError(f"{index} has no weight_map: it does not say what is where")
+    shards: dict[str, dict[str, Tensor]] = {}
+    tensors = {}
+    for name, shard in weight_map.items():
+        # A path that leads out of the folder could make us read any file.
+        if type(shard) is not str or not re.fullmatch(r"[\w-][\w.-]{0,250}", shard):
+            raise ValueError(f"{index}: {brief.repr(shard)} is not the name of a file")
+        if shard not in shards:
+            shards[shard] = read_safetensors(os.path.join(folder, shard))
+        if name not in shards[shard]:
+            raise ValueError(
+                f"{os.path.join(folder, shard)} has no tensor {brief.repr(name)}, "
+                "which the index says is there: take all files from the same place"
+            )
+        tensors[name] = shards[shard][name]
+    return tensors
+
+
+def read_json(path: str) -> Any:
+    """Return what a JSON file holds; a file that is none: ValueError, in one line."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON, or is cut short: {error}") from None
+
+
+def read_text(path: str) -> str:
+    """Return the text of a UTF-8 file, without the mark that some editors begin with.
+
+    A file that cannot be read, or is something else: ValueError, in one line.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"cannot read {path}: it is no ordinary file")
+            content = file.read()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    other = what_else(content[:64])
+    if other:
+        raise ValueError(f"{path} is {other}")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line} is not UTF-8 text") from None
+
+
+def what_else(beginning: bytes) -> str | None:
+    """Say what a file with this beginning is, if it is one often saved by mistake.
+
+    >>> what_else(b"PK\\3\\4")[:13]
+    'a zip archive'
+    """
+    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"version https://git-lfs"):
+        return (
+            "a git-LFS pointer, the note that stands for a large file in a git "
+            "repository: run `git lfs pull` there, or download the file itself"
+        )
+    if re.match(rb"<[!?A-Za-z]", text) and b"\0" not in beginning:
+        return (
+            "a web page, perhaps a message that a download failed: download the "
+            "file itself, by the link that says raw or download"
+        )
+    if beginning.startswith(b"PK\3\4"):
+        return (
+            "a zip archive, such as PyTorch's pytorch_model.bin: unpack it, or take "
+            "the file model.safetensors of the same model"
+        )
+    if beginning.startswith(b"\x1f\x8b"):
+        return "compressed with gzip: unpack it first"
+    return None
 
 
 # The rest is distrust: each thing that a header can say is compared with the file.
@@ -155,10 +254,12 @@ def _tensors(file: memoryview) -> dict[str, Tensor]:
             f"its tensors have {covered} bytes, but {len(data)} follow the header: "
             "it is cut short, or has something added"
         )
-    return {
-        name: Tensor(dtype, shape, data[start:end].cast(FORMATS[dtype]))
-        for name, (start, end, dtype, shape) in entries.items()
-    }
+    tensors = {}
+    for name, (start, end, dtype, shape) in entries.items():
+        number_format: Any = FORMATS[dtype]
+        stored = data[start:end].cast(number_format)
+        tensors[name] = Tensor(dtype, shape, stored)
+    return tensors
 
 
 def _parse(header: memoryview) -> dict[str, Any]:

@@ -1,0 +1,224 @@
+"""GPT-2 again, ten times faster: packed weights, packed keys, several processes.
+
+Before this came `bigmatrix.py`, which makes thousands of products at once; this is the
+last file. It changes three things of `model.py`, and no line of the forward pass:
+
+1. Matrices are packed into large integers.
+2. Keys and values are packed, too. For each number of a head there is one integer, with
+   a field for each token of the text: so q times all keys is head_dim products, however
+   long the text. And each token's value is one integer, with a field for each number.
+3. Each process does all that concerns its own attention heads, and its own part of the
+   MLP, and keeps the keys and values of its heads to itself.
+
+How exact is a packed key? A key has no limit, as weights have, so each gets a scale of
+its own, a power of two, by which its largest number is brought below 1; and then it is
+counted in units of 2**-32. Of a key, and of a value likewise, each number is therefore
+off by at most 2**-32 of the largest. What the shares of q, and of the attention
+weights, are off by is the same as in `bigmatrix.py`, 2**-31 of their sum.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from array import array
+from collections.abc import Callable
+from operator import mul
+from typing import Any
+
+from bigmatrix import BLOCK, SHARES, Part, Products, as_integer
+from load import read_model
+from model import ACTIVATIONS, GPT2, GPT2Config, Matrix, size_of, softmax, sort_weights
+
+UNIT_BITS = 32
+
+
+class PackedHead:
+    """The keys and values of one attention head, and how a query finds its way.
+
+    >>> head = PackedHead(head_dim=2)
+    >>> head.append([1.0, 0.0], [10.0, 20.0])
+    >>> head.append([0.0, 1.0], [30.0, 40.0])
+    >>> [round(number, 6) for number in head.gather([0.0, 0.0], scale=1.0)]
+    [20.0, 30.0]
+    """
+
+    def __init__(self, head_dim: int) -> None:
+        self.head_dim = head_dim
+        self.key_rows = [0] * head_dim  # for each number, a field for each token
+        self.key_scales: list[float] = []  # of each token; also says how many there are
+        self.value_rows: list[int] = []  # for each token, a field for each number
+        self.value_scales: list[float] = []
+        self.halves_of_value = as_integer(array("q", [1]) * head_dim) << 63
+        self.halves_of_keys = 0
+
+    def forget_from(self, n: int) -> None:
+        """Keep the first n tokens only."""
+        if n >= len(self.key_scales):
+            return
+        field_bits = 64 * n
+        self.halves_of_keys &= (1 << field_bits) - 1
+        halves = self.halves_of_keys
+        # The fields that are kept, with none of them below 0; then borrow again.
+        kept = [(row + halves) & ((1 << field_bits) - 1) for row in self.key_rows]
+        self.key_rows = [row - halves for row in kept]
+        del self.key_scales[n:], self.value_rows[n:], self.value_scales[n:]
+
+    def append(self, k: list[float], v: list[float]) -> None:
+        """Add the key and the value of the next token."""
+        units, scale = to_units(k)
+        place = 64 * len(self.key_scales)
+        self.key_rows = [row + (u << place) for row, u in zip(self.key_rows, units)]
+        self.key_scales.append(scale)
+        self.halves_of_keys |= 1 << (place + 63)
+        units, scale = to_units(v)
+        stored = as_integer(array("q", units))  # two's complement, as arrays have it
+        halves = self.halves_of_value
+        self.value_rows.append((stored ^ halves) - halves)
+        self.value_scales.append(scale)
+
+    def gather(self, q: list[float], scale: float) -> list[float]:
+        """Return the mean of the values, by how well q matches the keys: (head_dim)."""
+        n = len(self.key_scales)
+        # 2**32 units at most, times 2**30 shares, are below 2**63.
+        q_shares, q_scale = to_shares(q)
+        packed = sum(map(mul, self.key_rows, q_shares))
+        stored = (packed + self.halves_of_keys) ^ self.halves_of_keys
+        fields = array("q", stored.to_bytes(8 * n, "little"))
+        q_scale *= scale
+        weights = softmax([f * k * q_scale for f, k in zip(fields, self.key_scales)])
+        # A value counts by its weight times its scale.
+        shares, size = to_shares(list(map(mul, weights, self.value_scales)))
+        packed = sum(map(mul, self.value_rows, shares))
+        halves = self.halves_of_value
+        stored = (packed + halves) ^ halves
+        out = array("q", stored.to_bytes(8 * self.head_dim, sys.byteorder))
+        return [field * size for field in out]
+
+
+def to_units(x: list[float]) -> tuple[list[int], float]:
+    """Return (each number in units, the size of a unit); 2**32 units is the most."""
+    _, exponent = math.frexp(max(map(abs, x)))
+    unit = math.ldexp(1.0, max(exponent, -900) - UNIT_BITS)
+    return [round(xi / unit) for xi in x], unit
+
+
+def to_shares(x: list[float]) -> tuple[list[int], float]:
+    """Return (each number in shares, the size of a share); all are 2**30 at most."""
+    size = sum(map(abs, x))
+    if not math.isfinite(size):
+        raise ValueError(f"attention holds {size}: its numbers must be finite")
+    if size == 0:
+        return [0] * len(x), 0.0
+    share_count = SHARES - len(x)  # a few less, for each of them is rounded
+    return [round(xi / size * share_count) for xi in x], size / share_count
+
+
+class GPT2Part(Part):
+    """What one process owns of a model: some heads, and a part of each other matrix."""
+
+    def __init__(
+        self,
+        config: GPT2Config,
+        vectors: dict[str, list[float]],
+        matrices: dict[str, Matrix],
+        part: int,
+        n_parts: int,
+    ) -> None:
+        super().__init__(matrices, part, n_parts, BLOCK)
+        self.config, self.vectors = config, vectors
+        first, stop = self.share(config.n_head)
+        self.n_heads = stop - first
+        self.heads = [
+            [PackedHead(config.head_dim) for _ in range(self.n_heads)]
+            for _ in range(config.n_layer)
+        ]
+
+    def outputs(self, name: str) -> list[tuple[int, int]]:
+        """Return the ranges of outputs: of c_attn, q, k and v of this part's heads."""
+        if not name.endswith("c_attn.weight"):
+            return super().outputs(name)
+        first, stop = self.share(self.config.n_head)
+        n_embd, head_dim = self.config.n_embd, self.config.head_dim
+        return [
+            (i * n_embd + first * head_dim, i * n_embd + stop * head_dim)
+            for i in range(3)
+        ]
+
+    def linear(self, name: str, x: array[float]) -> list[float]:
+        """Return this part's outputs of the named matrix times x, plus their biases."""
+        bias = self.vectors[f"{name}.bias"]
+        biases: list[float] = []
+        for first, stop in self.outputs(f"{name}.weight"):
+            biases += bias[first:stop]
+        return [y + b for y, b in zip(self.times(f"{name}.weight", x), biases)]
+
+    def attend(self, layer: int, pos_id: int, x: array[float]) -> array[float]:
+        """Return what this part's heads gather."""
+        qkv = self.linear(f"h.{layer}.attn.c_attn", x)
+        head_dim, scale = self.config.head_dim, self.config.score_scale(layer)
+        width = self.n_heads * head_dim
+        gathered = array("d")
+        for h, head in enumerate(self.heads[layer]):
+            q_start = h * head_dim
+            k_start, v_start = q_start + width, q_start + 2 * width
+            head.forget_from(pos_id)
+            k = qkv[k_start : k_start + head_dim]
+            head.append(k, qkv[v_start : v_start + head_dim])
+            gathered.extend(head.gather(qkv[q_start : q_start + head_dim], scale))
+        return gathered
+
+    def activate(self, layer: int, x: array[float]) -> array[float]:
+        """Return this part's activations in the MLP."""
+        activation = ACTIVATIONS[self.config.activation]
+        return array("d", map(activation, self.linear(f"h.{layer}.mlp.c_fc", x)))
+
+
+class PartOfFolder:
+    """Makes a `GPT2Part`: only the folder's name is sent to another process.
+
+    There the files are mapped again, and the memory that they take is shared.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = os.path.abspath(folder)
+
+    def __call__(self, part: int, n_parts: int) -> GPT2Part:
+        config, weights = read_model(self.folder)
+        return GPT2Part(config, *sort_weights(config, weights), part, n_parts)
+
+
+class FastGPT2(GPT2):
+    """A GPT2 that leaves the work to `Products`; `close` ends their processes."""
+
+    def __init__(
+        self,
+        folder: str,
+        processes: int = 1,
+        show: Callable[[int, int], None] | None = None,
+    ) -> None:
+        super().__init__(*read_model(folder))
+        processes = min(processes, self.config.n_head)  # more would have nothing to do
+        self.products = Products(PartOfFolder(folder), processes=processes, show=show)
+        self.notes = self.products.notes
+
+    def close(self) -> None:
+        """End the processes."""
+        self.products.close()
+
+    def times(self, name: str, x: Any) -> list[float]:
+        """Return x times the matrix of this name."""
+        return self.products.times(name, x)
+
+    def attention(self, layer: int, x: list[float], pos_id: int) -> list[float]:
+        """Return what the token at pos_id gathers from the tokens so far."""
+        size_of(x, self.config.n_embd)  # here, where its ValueError is seen
+        gathered = self.products.together("attend", layer, pos_id, array("d", x))
+        return self.linear(f"h.{layer}.attn.c_proj", gathered)
+
+    def mlp(self, layer: int, x: list[float]) -> list[float]:
+        """Return what the token makes of its own x."""
+        size_of(x, self.config.n_embd)
+        activations = self.products.together("activate", layer, array("d", x))
+        return self.linear(f"h.{layer}.mlp.c_proj", activations)

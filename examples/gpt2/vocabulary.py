@@ -1,0 +1,253 @@
+"""A model's tokens and merges stand in its folder, in one of three forms.
+
+Before this came `bpe.py`, which turns text into tokens; next comes `model.py`, which
+reads their numbers. The forms hold the same things:
+
+    vocab.json and merges.txt    as the first models on Hugging Face have them
+    encoder.json and vocab.bpe   as OpenAI published them: the same under other names
+    tokenizer.json               everything in one file, as newer models have it
+
+A vocabulary is {token: its number}, where a token is written with one symbol for each
+byte (see `bpe.byte_symbols`). A merge is two tokens. Beside them there may be *added*
+tokens, which no merge makes, such as "<|endoftext|>" or the "<pad>" that somebody added
+later. What is read here is checked before it is believed: a file of merges that is cut
+short, for example, would turn texts into other numbers than those that the model was
+trained on, and nothing would look wrong but the answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from typing import Any
+
+from bpe import BPE, BYTES, END_OF_TEXT, SYMBOLS, Pair
+from weights import read_json, read_text
+
+PAIRS_OF_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
+
+# The two files that OpenAI published, and their SHA-256.
+OPENAI_VOCAB = "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783"
+OPENAI_MERGES = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
+
+# How tokens look that stand for something outside of the text: <pad>, [SEP].
+SPECIAL = re.compile(r"<.+>|\[[A-Z]+\]")
+
+
+def read_tokenizer(folder: str) -> BPE:
+    """Return the tokenizer in a folder, whichever form it has. A fault: ValueError."""
+    for vocab_name, merges_name in PAIRS_OF_FILES:
+        if os.path.exists(os.path.join(folder, vocab_name)):
+            vocab = _vocab_file(os.path.join(folder, vocab_name))
+            added = _added_tokens(folder)
+            merges_path = os.path.join(folder, merges_name)
+            merges = _merges_file(merges_path, vocab, vocab_name)
+            _check_whole(vocab, merges, added, merges_path, vocab_name)
+            return BPE(vocab, merges, added)
+    path = os.path.join(folder, "tokenizer.json")
+    if os.path.exists(path):
+        return _tokenizer_file(path)
+    raise ValueError(
+        f"cannot read {os.path.join(folder, 'vocab.json')}: No such file, nor is there "
+        "a tokenizer.json: one of the two says what the model's tokens are"
+    )
+
+
+def is_openai(bpe: BPE) -> bool:
+    """Say whether vocabulary and merges are those that OpenAI published with GPT-2.
+
+    They are compared by content. OpenAI's file is this vocabulary in the form that
+    json.dumps gives it, so its SHA-256 can be found without having the file.
+    """
+    in_order = dict(sorted(bpe.vocab.items(), key=lambda item: item[1]))
+    lines = ["#version: 0.2", *[" ".join(pair) for pair in bpe.merges], ""]
+    contents = json.dumps(in_order), "\n".join(lines)
+    hashes = [hashlib.sha256(text.encode("utf-8")).hexdigest() for text in contents]
+    return hashes == [OPENAI_VOCAB, OPENAI_MERGES]
+
+
+def _check_vocab(vocab: Any, added: dict[int, str], path: str) -> dict[str, int]:
+    """Return the vocabulary, or say what is wrong with it."""
+    if type(vocab) is not dict or any(type(i) is not int for i in vocab.values()):
+        raise ValueError(f"{path} is no JSON object of tokens and their whole numbers")
+    ids = {*vocab.values(), *added}
+    n = len(vocab) + len(added.keys() - vocab.values())
+    missing = set(range(n)) - ids
+    if missing and not (added and min(missing) >= len(vocab)):
+        raise ValueError(
+            f"{path} numbers {n} tokens, but not from 0 to {n - 1}: {min(missing)} is "
+            "no token's id"
+        )
+    if len(set(vocab.values())) != len(vocab) or min(ids, default=0) < 0:
+        raise ValueError(f"{path} gives a number twice, or one below 0")
+    for byte, symbol in enumerate(SYMBOLS):
+        if symbol not in vocab:
+            raise ValueError(f"{path} has no token {symbol!r}, for the byte {byte}")
+    return vocab
+
+
+def _vocab_file(path: str) -> dict[str, int]:
+    vocab = _check_vocab(read_json(path), {}, path)
+    for token in vocab:
+        if not BYTES.keys() >= set(token):
+            raise ValueError(f"{path}: a character of {token!r} stands for no byte")
+    return vocab
+
+
+def _merges_file(path: str, vocab: dict[str, int], vocab_name: str) -> list[Pair]:
+    merges = []
+    lines = read_text(path).rstrip("\n").split("\n")
+    for number, line in enumerate(lines, start=1):
+        # Line 1 only: "# #" is a merge, of two of the signs that begin a heading.
+        if number == 1 and line.startswith("#version"):
+            continue
+        parts = line.split(" ")
+        if len(parts) != 2:
+            raise ValueError(
+                f"{path}, line {number} is {line!r:.60}: a merge is two tokens with "
+                "one space between them"
+            )
+        merges.append((parts[0], parts[1]))
+        where = f"{path}, line {number} is {line!r:.60}"
+        _check_merge(merges[-1], vocab, where, vocab_name)
+    return merges
+
+
+def _check_merge(
+    pair: Pair, vocab: dict[str, int], where: str, vocab_name: str
+) -> None:
+    for token in (*pair, "".join(pair)):
+        if token not in vocab:
+            raise ValueError(f"{where}: {token!r} is not in {vocab_name}")
+
+
+def _check_whole(
+    vocab: dict[str, int],
+    merges: list[Pair],
+    added: dict[int, str],
+    path: str,
+    vocab_name: str,
+) -> None:
+    """Refuse merges that do not make every token: some of them are missing."""
+    made = {"".join(pair) for pair in merges}
+    texts = {END_OF_TEXT, *added.values()}
+    unmade = [
+        token
+        for token in vocab
+        if token not in made
+        and token not in BYTES
+        and token not in texts
+        and not SPECIAL.fullmatch(token)
+    ]
+    if unmade:
+        more = f" and {len(unmade) - 1:,} more" if len(unmade) > 1 else ""
+        raise ValueError(
+            f"{path} has no merge that makes {unmade[0]!r}{more} of {vocab_name}: it "
+            "is cut short, or of another model; get both files anew from one place"
+        )
+
+
+def _added_tokens(folder: str) -> dict[int, str]:
+    """Return the added tokens that the files beside vocab.json name, if there are any.
+
+    They have been written down in two ways: added_tokens.json is {token: id}, and
+    tokenizer_config.json has {"added_tokens_decoder": {id: {"content": token}}}.
+    """
+    added: dict[int, str] = {}
+    path = os.path.join(folder, "added_tokens.json")
+    if os.path.exists(path):
+        content = read_json(path)
+        if type(content) is not dict or any(
+            type(i) is not int for i in content.values()
+        ):
+            raise ValueError(f"{path} is no JSON object of tokens and whole numbers")
+        added.update({token_id: token for token, token_id in content.items()})
+    path = os.path.join(folder, "tokenizer_config.json")
+    if os.path.exists(path):
+        settings = read_json(path)
+        decoder = settings.get("added_tokens_decoder") if type(settings) is dict else {}
+        if decoder is not None and type(decoder) is not dict:
+            raise ValueError(f"{path}: added_tokens_decoder is no JSON object")
+        for key, entry in (decoder or {}).items():
+            is_token = type(entry) is dict and type(entry.get("content")) is str
+            if not (key.isascii() and key.isdecimal() and len(key) < 10 and is_token):
+                raise ValueError(
+                    f"{path}: {key!r:.60} in added_tokens_decoder is no token"
+                )
+            added[int(key)] = entry["content"]
+    return added
+
+
+def _list_in(content: dict[str, Any], name: str, path: str) -> list[Any]:
+    """Return the list of this name, empty if it is missing. No list: ValueError."""
+    entries = content.get(name)
+    if entries is not None and type(entries) is not list:
+        raise ValueError(f"{path}: {name} is {entries!r:.60}, but must be a list")
+    return entries or []
+
+
+# What tokenizer.json may say for a tokenizer of GPT-2's kind; everything else would
+# turn a text into other tokens than `bpe.py` does, and so is refused.
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "dropout": (None, 0, 0.0),
+    "continuing_subword_prefix": (None, ""),
+    "end_of_word_suffix": (None, ""),
+    "byte_fallback": (None, False),
+    "ignore_merges": (None, False),
+}
+
+
+def _tokenizer_file(path: str) -> BPE:
+    content = read_json(path)
+    if type(content) is not dict or type(content.get("model")) is not dict:
+        raise ValueError(f"{path} has no model: it is no tokenizer.json")
+    model = content["model"]
+    kind = model.get("type", "BPE")  # old files do not say
+    if kind != "BPE":
+        raise ValueError(f"{path}: its tokenizer is {kind!r:.60}, but must be 'BPE'")
+    for name, values in NEUTRAL.items():
+        if model.get(name) not in values:
+            raise ValueError(
+                f"{path}: {name} is {model[name]!r:.60}, but must be {values[-1]!r}"
+            )
+    if content.get("normalizer") is not None:
+        raise ValueError(f"{path} changes texts by a normalizer, which GPT-2 has not")
+    pre = content.get("pre_tokenizer")
+    is_gpt2s = (
+        type(pre) is dict
+        and pre.get("type") == "ByteLevel"
+        and pre.get("add_prefix_space") is False
+        and pre.get("use_regex", True) is True
+    )
+    if not is_gpt2s:
+        raise ValueError(
+            f"{path} splits texts in another way than GPT-2: its pre_tokenizer must be "
+            "ByteLevel, with add_prefix_space false"
+        )
+    added: dict[int, str] = {}
+    for entry in _list_in(content, "added_tokens", path):
+        if not (
+            type(entry) is dict
+            and type(entry.get("id")) is int
+            and type(entry.get("content")) is str
+        ):
+            raise ValueError(f"{path}: {entry!r:.60} in added_tokens is no token")
+        added[entry["id"]] = entry["content"]
+    vocab = _check_vocab(model.get("vocab"), added, path)
+    for token in vocab:
+        if token not in added.values() and not BYTES.keys() >= set(token):
+            raise ValueError(f"{path}: a character of {token!r} stands for no byte")
+    merges = []
+    for number, merge in enumerate(_list_in(model, "merges", path)):
+        # A string with a space between the tokens, or, since 2024, a pair of strings.
+        parts = merge.split(" ") if type(merge) is str else merge
+        is_pair = type(parts) is list and len(parts) == 2
+        if not (is_pair and all(type(token) is str for token in parts)):
+            raise ValueError(f"{path}: merge {number} is {merge!r:.60}, and no pair")
+        merges.append((parts[0], parts[1]))
+        _check_merge(merges[-1], vocab, f"{path}: merge {number}", "its vocabulary")
+    _check_whole(vocab, merges, added, path, "its vocabulary")
+    plain = {token: i for token, i in vocab.items() if BYTES.keys() >= set(token)}
+    return BPE(plain, merges, added)
