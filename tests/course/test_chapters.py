@@ -1,0 +1,148 @@
+"""Every chapter prints what stands in its .txt, and its questions have true answers.
+
+    python -m pytest tests/course -k ch07              one chapter
+    RECORD=1 python -m pytest tests/course -k ch07     write its .txt anew; then read it
+
+Words must be equal, and numbers to the digits that are printed. On lines that begin
+with "~" (times, memory, what depends on the Python version) only the words are
+compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COURSE = ROOT / "examples" / "course"
+RUN_CHAPTER = Path(__file__).with_name("run_chapter.py")
+CHAPTERS = sorted(
+    path for path in COURSE.glob("ch*.py") if not path.stem.endswith("_solution")
+)
+SOLUTIONS = sorted(COURSE.glob("ch*_solution.py"))
+
+# What must be seen in a picture: texts of labels, slopes on lines, names of axes.
+SHOWN = {
+    "ch01_counting.svg": [
+        "after \u2193",
+        "comes (BOS: the name ends) \u2192",
+        "share of the row",
+    ],
+    "ch02_nudge.svg": ["loss (nats)", "its slope where we stand, at 0: -0.071"],
+    "ch03_value.svg": ["c = a * b", "d = c + a", "grad -2", "-3"],
+    "ch04_chain_rule.svg": ["e = d ** 2", "grad 16", "grad -16", "-8", "-3"],
+    "ch05_order.svg": ["d = b + c", "grad 4", "grad 8", "3", "2", "1"],
+    "ch06_linear.svg": ["row 0 of W", "row 2", "[1] * x[1]", "sum: y", "-1.00"],
+    "ch07_learning_rates.svg": ["learning rate 200: too large", "step"],
+    "ch07_overfitting.svg": ["on 500 names it has never seen", "a blind guess"],
+    "ch08_neurons.svg": ["one linear layer: 87 of 100", "kind 0", "kind 1"],
+    "ch08_bump.svg": ["the curve", "five bumps, added up"],
+    "ch08_bends.svg": ["the bend of neuron 1", "the bend of neuron 5", "kind 0"],
+    "ch09_mlp.svg": ["vowels", "other letters", *"abcdefghijklmnopqrstuvwxyz"],
+    "ch15_valley.svg": ["The path of RMSProp", "a (steep)", "b (gentle)", "height 5"],
+    "ch15_names.svg": ["Adam, and the others", "step", "loss (nats)"],
+    "ch16_schedules.svg": ["constant", "decay", "warm-up and decay", "step"],
+    "ch16_epochs.svg": ["the 30 names it is trained on", "epochs"],
+    "ch17_sampling.svg": ["different from each other", "real", "temperature"],
+    "ch18_kv_cache.svg": ["millions of multiplications", "tokens in the text"],
+    "ch19_leak.svg": ["the last 1,000, leaky", "letters back"],
+    "chA1_dot.svg": ["dot", "data 32", "grad 1", "grad 6", "x1", "y6"],
+    "chA2_lines.svg": ["2. x0 = rmsnorm(embedded)", "13. logits = linear(x2, lm_head)"],
+    "chA3_many_processes.svg": ["ideal", "measured here", "names in a batch"],
+}
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, *argv: object) -> str:
+    """Run a script in an empty folder; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, *[str(arg) for arg in argv]],
+        cwd=folder,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def comparable(text: str) -> list[str]:
+    """Return the lines, those with "~" without their numbers and runs of spaces."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("~"):
+            line = " ".join(re.sub(r"[-+]?\d[\d.,]*(e[-+]?\d+)?", "#", line).split())
+        lines.append(line)
+    return lines
+
+
+def number_of(chapter: Path) -> str:
+    return chapter.stem.split("_")[0]
+
+
+def is_right(question: dict, computed: object, source: str) -> bool:
+    """Say whether the answer in the file is what the chapter computed."""
+    answer = question["answer"]
+    if question["kind"] == "number":
+        return abs(computed - answer) <= question["tolerance"]
+    if question["kind"] == "choice":
+        return computed == answer and answer in question["choices"]
+    assert question["kind"] == "line"
+    lines = [line.strip() for line in source.splitlines()]
+    return lines.count(answer.strip()) == 1
+
+
+def check_pictures(printed: str, folder: Path) -> None:
+    """Assert that each picture announced is there, scales, and shows what it should."""
+    announced = re.findall(r"^picture: (.+\.svg)$", printed, flags=re.MULTILINE)
+    announced = sorted([Path(path.replace("\\", "/")).name for path in announced])
+    assert announced == sorted(path.name for path in (folder / "out").glob("*.svg"))
+    for name in announced:
+        root = ElementTree.parse(folder / "out" / name).getroot()
+        assert "viewBox" in root.attrib, f"{name} cannot be shown at another size"
+        texts = [
+            element.text for element in root.iter() if element.tag.endswith("text")
+        ]
+        for text in SHOWN.get(name, []):
+            assert text in texts, f"{name} does not show {text!r}"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=number_of)
+def test_a_chapter_prints_its_txt_and_knows_the_answers(chapter, tmp_path):
+    answers_path = tmp_path / "answers.json"
+    printed = run(tmp_path, RUN_CHAPTER, chapter, answers_path)
+    record = chapter.with_suffix(".txt")
+    if os.environ.get("RECORD"):
+        record.write_text(printed, encoding="utf-8")
+    assert comparable(printed) == comparable(record.read_text(encoding="utf-8"))
+
+    check_pictures(printed, tmp_path)
+
+    questions_path = COURSE / f"{number_of(chapter)}_questions.json"
+    questions = json.loads(questions_path.read_text(encoding="utf-8"))["questions"]
+    assert len(questions) >= 2
+    computed = json.loads(answers_path.read_text(encoding="utf-8"))
+    source = chapter.read_text(encoding="utf-8")
+    for question in questions:
+        assert question["question"] and question["why"], question["id"]
+        if question["kind"] != "line":
+            assert question["id"] in computed, f"{question['id']} lacks `computed`"
+        assert is_right(question, computed.get(question["id"]), source), question["id"]
+
+
+@pytest.mark.parametrize("solution", SOLUTIONS, ids=number_of)
+def test_a_solution_runs_and_its_assertions_hold(solution, tmp_path):
+    assert run(tmp_path, solution) != ""
+
+
+def test_every_chapter_has_a_solution():
+    assert [number_of(s) for s in SOLUTIONS] == [number_of(c) for c in CHAPTERS]
