@@ -1,6 +1,6 @@
 """The loss that a GPT is trained on: how surprised is it by the letters of a name?"""
 
-from microgpt.gpt import cross_entropy, empty_cache, gpt
+from microgpt.model import cross_entropy, empty_cache, gpt
 from microgpt.value import total
 
 

@@ -1,7 +1,8 @@
-"""The bug hunt: twelve small files, one bug in each. Find it, mend it, run this again.
+"""The bug hunt: sixteen small files, one bug in each. Find it, mend it, run this again.
 
-    python examples/bughunt/hunt.py          which are found, and which are not yet
-    python examples/bughunt/hunt.py 3        the symptom of bug 3, and where to look
+    python examples/bughunt/hunt.py             which are found, and which are not yet
+    python examples/bughunt/hunt.py 3           the symptom of bug 3
+    python examples/bughunt/hunt.py 3 --hint    the same, and where to look
 
 The exit code is 0 if the bug (or, without a number, every bug) is gone, 1 if not.
 """
@@ -15,14 +16,14 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from checks import BUGS, Bug, Show
-
-from microgpt.sample import OneLineParser, run_command
-from microgpt.train import collector_paused
-
 HERE = os.path.dirname(os.path.abspath(__file__))
+# The checks use the course's names and its measure, in examples/course/common.py.
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "course"))
+
+from checks import BUGS, Bug, Show  # noqa: E402
+
+from microgpt.tools.terminal import OneLineParser, run_command  # noqa: E402
+from microgpt.training import collector_paused  # noqa: E402
 
 
 def load(path: str) -> ModuleType:
@@ -61,8 +62,8 @@ def is_gone(bug: Bug, folder: str, show: Show) -> bool:
     return False
 
 
-def hunt_one(number: int, folder: str) -> bool:
-    """Print the symptom of one bug, what to look at or that it is gone."""
+def hunt_one(number: int, folder: str, with_hint: bool) -> bool:
+    """Print the symptom of one bug, and whether it is gone; on request, a hint."""
     bug = BUGS[number - 1]
     print(f"Bug {number}, {bug.file}: {bug.about}\n", flush=True)
     gone = is_gone(bug, folder, print)
@@ -71,8 +72,11 @@ def hunt_one(number: int, folder: str) -> bool:
             f"\nAll as it should be: the bug is gone. Compare with answers/{bug.file}"
         )
     else:
-        print(f"\nLook at {bug.look_at}")
-        print(f"Read {bug.file}, mend it, and run this again.")
+        print(f"\nRead {bug.file}, mend it, and run this again.")
+        if with_hint:
+            print(f"Hint: look at {bug.hint}")
+        else:
+            print("For a hint, add --hint.")
     return gone
 
 
@@ -95,16 +99,23 @@ def main(argv: Sequence[str] | None = None, folder: str = HERE) -> int:
 
     def command() -> int:
         parser = OneLineParser(
-            prog="hunt.py", description="Twelve small files, one bug in each."
+            prog="hunt.py",
+            description="Small files with one bug in each, for you to find.",
+            allow_abbrev=False,
         )
         text = f"a bug, 1 to {len(BUGS)} (default: list all)"
         parser.add_argument("number", metavar="N", type=int, nargs="?", help=text)
-        number = parser.parse_args(argv).number
+        text = "say where to look (default: show only the symptom)"
+        parser.add_argument("--hint", action="store_true", help=text)
+        args = parser.parse_args(argv)
+        number = args.number
         if number is None:
+            if args.hint:
+                raise ValueError("--hint is for one bug: give its number as well")
             return 0 if hunt_all(folder) else 1
         if not 1 <= number <= len(BUGS):
             raise ValueError(f"no bug {number}: give a number from 1 to {len(BUGS)}")
-        return 0 if hunt_one(number, folder) else 1
+        return 0 if hunt_one(number, folder, args.hint) else 1
 
     return run_command(command)
 

@@ -1,4 +1,4 @@
-"""The backward pass of chapters 3 and 4: how much does each number matter?"""
+"""The backward pass: how much does each number matter?"""
 
 from microgpt.value import topological_order
 

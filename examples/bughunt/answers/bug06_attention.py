@@ -1,6 +1,6 @@
-"""One head of attention over a whole text at once, as in chapter 7."""
+"""One head of attention over a whole text at once."""
 
-from microgpt.gpt import linear, softmax
+from microgpt.model import linear, softmax
 from microgpt.value import dot
 
 

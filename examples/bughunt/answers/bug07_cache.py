@@ -1,6 +1,6 @@
 """One head of attention, a token at a time, with a cache of keys and values."""
 
-from microgpt.gpt import linear, softmax
+from microgpt.model import linear, softmax
 from microgpt.value import dot
 
 

@@ -1,4 +1,4 @@
-"""Gradient descent, the loop of chapter 5: downhill, step by step."""
+"""Gradient descent, the loop of all training: downhill, step by step."""
 
 
 def descend(parameters, loss_of, n_steps, lr):

@@ -1,4 +1,4 @@
-"""Adam, as in chapter 10: the step is about lr, whatever the size of the gradient."""
+"""Adam: the step is about lr, whatever the size of the gradient."""
 
 from math import sqrt
 

@@ -1,4 +1,4 @@
-"""Sampling, as in chapter 11: draw the next letter, more or less boldly."""
+"""Sampling: choose the next letter by chance, more or less boldly."""
 
 import math
 
@@ -17,7 +17,7 @@ def probabilities(logits, temperature):  # (n) -> (n), plain numbers
 
 
 def write(logits_after, rng, temperature):
-    """Return the tokens of one name: drawn one by one, until BOS (0) is drawn."""
+    """Return the tokens of one name: chosen one by one, until BOS (0) is chosen."""
     tokens = [0]
     while len(tokens) == 1 or tokens[-1] != 0:
         probs = probabilities(logits_after[tokens[-1]], temperature)

@@ -1,11 +1,16 @@
-"""An n-gram table, as in chapter 1: how well does it do on names it has not seen?"""
+"""A table of n-grams, letters in a row: how well does it do on unseen names?"""
 
 import math
 from collections import Counter
 
-from course import pairs
+from common import pairs
 
 from microgpt.data import split_documents
+
+
+def all_pairs(names):
+    """Return (the tokens so far, the next token) for each character of all names."""
+    return [pair for name in names for pair in pairs(name)]
 
 
 def losses(names, n_back):
@@ -17,7 +22,7 @@ def losses(names, n_back):
     train_names, held_out_names = split_documents(names, val_fraction=0.5)
     counts, totals = Counter(), Counter()
     # Mended: train_names for names: the table had counted what it was asked about.
-    for context, target in pairs(train_names):
+    for context, target in all_pairs(train_names):
         seen = tuple(([0] * n_back + context)[len(context) :])
         counts[seen, target] += 1
         totals[seen] += 1
@@ -25,7 +30,7 @@ def losses(names, n_back):
     def mean_surprise(some_names):
         """Return the mean of -log(share), each pair counted as seen once more."""
         surprises = []
-        for context, target in pairs(some_names):
+        for context, target in all_pairs(some_names):
             seen = tuple(([0] * n_back + context)[len(context) :])
             share = (counts[seen, target] + 1) / (totals[seen] + 27)
             surprises.append(-math.log(share))
