@@ -1,0 +1,1 @@
+"""The inside of examples/learn.py, the guide: see there for what it can do."""
