@@ -72,13 +72,15 @@ def ask_again(parts: list[Part], part: Part, progress: Progress, ask_for: Ask) -
 
 
 def predict(chapter: Chapter, progress: Progress, ask_for: Ask) -> None:
-    """Ask the chapter's questions, and keep each answer as soon as it is given."""
+    """Ask the chapter's questions, and keep each answer as soon as it is given.
+
+    A chapter that is repeated is predicted anew. It stays done, and its old answers
+    are kept until all of the new ones are there, so that a stop loses nothing.
+    """
     questions = read_questions(chapter)
     entry = progress.chapter(chapter.name)
-    if entry["done"]:  # the chapter is repeated: predict anew
-        entry["done"] = False
-        entry["answers"] = {}
-    answers = entry["answers"]
+    repeated = entry["done"]
+    answers = {} if repeated else entry["answers"]
     if questions:
         say_wrapped("What do you expect? A wrong guess is worth more than none.")
     for number, question in enumerate(questions, start=1):
@@ -87,6 +89,10 @@ def predict(chapter: Chapter, progress: Progress, ask_for: Ask) -> None:
             continue
         said = ask(question, chapter, ask_for, f"{number}.")
         answers[question["id"]] = {"said": said, "right": is_right(question, said)}
+        if not repeated:
+            progress.save()
+    if repeated:
+        entry["answers"] = answers
         progress.save()
 
 

@@ -133,6 +133,18 @@ def test_ctrl_c_keeps_the_answers_given_so_far(course, capfd):
     assert saved(course)["chapters"]["1"]["done"]
 
 
+def test_a_stop_while_a_chapter_is_repeated_loses_neither_its_mark_nor_its_answers(
+    course, capfd
+):
+    learn(course, answering("0.3", "1"), "1")
+    before = saved(course)["chapters"]["1"]
+    assert before["done"]
+    assert learn(course, answering("0.5", KeyboardInterrupt()), "1") == 130
+    assert saved(course)["chapters"]["1"] == before
+    assert learn(course, answering("0.5", "1"), "1") == 0
+    assert saved(course)["chapters"]["1"]["answers"]["half-01"]["right"]
+
+
 def test_no_questions_runs_the_chapter_and_asks_nothing(course, capfd):
     ask_for = answering()
     assert learn(course, ask_for, "1", "--no-questions") == 0
