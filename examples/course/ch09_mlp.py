@@ -263,10 +263,10 @@ print(f"  a perplexity of {math.exp(loss):.1f}")
 # Beside it the tables of chapter 1, counted on the same 500 names: letter pairs,
 # windows of three, and a mixture, as in exercise 3 of chapter 1. To each count, chapter
 # 1 added 1. That is more than is good for them, above all in a large table, where most
-# counts are 0. So here the tables get what suits them best of 1, 0.3 and 0.1, in the
-# mixture as well, beside the pairs of chapter 1. (Best on the held-out names: it is a
-# small advantage for the tables.) The last column says how far each is from the MLP,
-# and how sure we are of it, as at the end of chapter 7.
+# counts are 0. So here each table, also inside the mixture, gets the best of 1, 0.3 and
+# 0.1, and chapter 1's pairs stand beside them to compare. (Best on the held-out names:
+# it is a small advantage for the tables.) The last column says how far each is from the
+# MLP, and how sure we are of it, as at the end of chapter 7.
 bigrams = LetterTable(TRAIN_NAMES, n_back=1)
 trigrams = LetterTable(TRAIN_NAMES, n_back=2, extra=0.1)
 smoother_bigrams = LetterTable(TRAIN_NAMES, n_back=1, extra=0.3)
@@ -346,9 +346,9 @@ for known in ["seen", "new"]:
 assert gain["seen"] > 0.05
 assert abs(gain["new"]) < 0.03
 
-# Read it column by column, and not row against row: the windows that were seen are not
-# easier. Among them are the 500 questions for the first letter of a name, and those are
-# the hardest of all.
+# Compare the models within a row, not one row with the other: the windows that were
+# seen are not easier. Among them are the 500 questions for the first letter of a name,
+# and those are the hardest of all.
 #
 # In windows it has seen, it beats the letter pairs clearly: there it makes use of more
 # than the last letter. In new windows it is as good as the letter pairs, and no better:

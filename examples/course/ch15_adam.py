@@ -335,12 +335,13 @@ print()
 # (What momentum is really for is something else, gradients that jump at random, and
 # here nothing is random.)
 #
-# *Adam* swings for the same reason, but less, since it divides each direction's mean by
-# that direction's own usual size.
+# *Adam* has a late mean as well, and swings for the same reason. But its steps across
+# the valley are no longer than those along it, so it is never thrown as far up the wall.
 #
 # *RMSProp* walks straight down both directions and wins by far, but this valley was
-# made for it: exact gradients, and walls along the axes. (Exercise 3 turns the valley.
-# Its 20 crossings come after step 40, when a is smaller than 1e-22: rounding.)
+# made for it: exact gradients, and walls along the axes. (Exercise 3 turns the valley.)
+# RMSProp's 20 crossings in the table all come after step 40, when a is smaller than
+# 1e-20, and mean nothing: they are rounding.
 #
 # So a landscape explains what each does, and proves nothing about which is best. For
 # that we need a model and names.
