@@ -336,7 +336,8 @@ print()
 # here nothing is random.)
 #
 # *Adam* has a late mean as well, and swings for the same reason. But its steps across
-# the valley are no longer than those along it, so it is never thrown as far up the wall.
+# the valley are no longer than those along it, so it is never thrown as far up the
+# wall.
 #
 # *RMSProp* walks straight down both directions and wins by far, but this valley was
 # made for it: exact gradients, and walls along the axes. (Exercise 3 turns the valley.)
