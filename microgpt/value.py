@@ -88,7 +88,7 @@ class Value:
         local_grads: tuple[float, ...] = (),
         label: str = "",
     ) -> None:
-        if type(data) is not float:  # an int, or perhaps a mistake
+        if not inputs:  # a leaf: you may have given an int, or a text by mistake
             if isinstance(data, (str, bytes)):
                 raise TypeError(f"a Value holds a number, not the text {data!r}")
             data = float(data)

@@ -68,7 +68,8 @@ def rmsnorm_backward(d_ys: Matrix, ys: Matrix, scales: Vector) -> Matrix:
     If scale were a fixed number, d_x would be d_y * scale. But it depends on x: when x
     grows along y, scale shrinks. So what d_y says about *all of y together*, growing in
     proportion, has no effect on the loss, and must be taken out. `along` measures how
-    much of it there is in d_y.
+    much of it there is in d_y: (d_y · y) / (y · y), where y · y is len(y), because the
+    mean square of y is 1.
     """
     d_xs = []
     for d_y, y, scale in zip(d_ys, ys, scales):

@@ -117,7 +117,9 @@ assert d_xs[0] == [xi.grad for xi in x] and d_w == by_values
 # the probabilities. To raise the first probability would raise the loss by 1 a unit,
 # but what the first gains the others lose, and there the loss falls by more. What
 # counts is whether a slope is above or below the *mean* of the slopes, which is 2,
-# weighted by the probabilities. So: prob * (d_prob - mean).
+# weighted by the probabilities. And a token with a small probability can change it only
+# by little: when its score grows by h, its probability grows by about h times itself.
+# So: prob * (d_prob - mean). For the first token that is 1/3 * (1 - 2) = -1/3.
 scores = [Value(0.0), Value(0.0), Value(0.0)]
 backward_with(softmax(scores), [1.0, 2.0, 3.0])
 d_scores = by_hand.softmax_backward([1.0, 2.0, 3.0], probs=[1 / 3, 1 / 3, 1 / 3])
@@ -135,7 +137,9 @@ assert is_close(d_scores, [score.grad for score in scores])
 # d_y * scale. But scale depends on x: it makes y always the same size. Suppose the
 # slopes said: make all of y larger, each in proportion to what it is. rmsnorm cannot do
 # that, whatever x is, so such slopes must vanish on the way back. From any other d_y,
-# the part that points along y is taken out, and the rest goes through.
+# the part that points along y is taken out, and the rest goes through. How large is
+# that part? along = (d_y · y) / (y · y), and y · y is len(y), since the mean square of
+# y is 1. With x = [3, 4], y is [0.85, 1.13], and for d_y = [1, 2], along is 1.56.
 x = [Value(3.0), Value(4.0)]
 backward_with(rmsnorm(x), [1.0, 2.0])
 ys, scales = by_hand.rmsnorm([[3.0, 4.0]])
@@ -187,7 +191,7 @@ assert d_k[3] == d_v[3] == [0.0, 0.0] and d_v[0] != [0.0, 0.0]
 # (exercise 3). And so by_hand.py can go through all lines of the model and back.
 #
 # Here are the lines, with real numbers for one name. "Size" is the root of the mean
-# square. Read the left half downwards, and then the right half upwards.
+# square. Read both blocks downwards: the second begins at the loss.
 documents = read_documents(os.path.join(ROOT, "input.txt"))
 run, _, _ = start(documents)
 with collector_paused():
@@ -239,7 +243,6 @@ for name, _, how_back in reversed(LINES):
     shape = f"{len(d[name])} x {len(d[name][0])}"
     print(f"d_{name:<11} = {how_back:<36} {shape:>6} {size(d[name]):>7.4f}")
 print()
-stream_slopes = [size(d["x2"]), size(d["x1"]), size(d["x0"])]
 
 # %%
 forward_lines, backward_lines = [], []
