@@ -21,6 +21,8 @@ from bigmatrix import BLOCK, ExactProduct, PackedProduct, PartOf, Products
 from gpt2_support import ROOT, FailingPart
 from model import Matrix
 
+pytestmark = pytest.mark.slow
+
 # On Windows os.kill ends a process whatever the signal is.
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are not as on Windows")
 PYPY = sys.implementation.name == "pypy"

@@ -39,6 +39,8 @@ from gpt2_support import ROOT, assert_one_line_error, call, write_names
 from tokens import main
 from vocabulary import read_tokenizer
 
+pytestmark = pytest.mark.slow
+
 GPT2 = ROOT / "examples" / "gpt2"
 FOLDER = reference.FOLDER
 END = "<|endoftext|>"

@@ -23,6 +23,8 @@ from vocabulary import read_tokenizer
 
 from microgpt.sampling import token_probabilities
 
+pytestmark = pytest.mark.slow
+
 DATA = ROOT / "tests" / "gpt2" / "data"
 COMPLETE = str(ROOT / "examples" / "gpt2" / "complete.py")
 N_POSITIONS = 32  # of the model below

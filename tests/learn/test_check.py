@@ -26,6 +26,8 @@ from learning.pieces import PIECES, find_piece
 
 from tests.helpers import ROOT
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = Path(__file__).with_name("versions")
 HEAD = re.compile(r"^# (wrong|right): (.+)\n(?:# says: (.+)\n)?", re.MULTILINE)
 

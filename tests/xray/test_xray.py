@@ -15,6 +15,8 @@ from microgpt.tools.checkpoint import load_checkpoint
 from tests.helpers import assert_one_line_error, call
 from tests.xray.xray_support import tracer, trained_run, unpacked, xray
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run():
