@@ -137,9 +137,11 @@ assert is_close(d_scores, [score.grad for score in scores])
 # d_y * scale. But scale depends on x: it makes y always the same size. Suppose the
 # slopes said: make all of y larger, each in proportion to what it is. rmsnorm cannot do
 # that, whatever x is, so such slopes must vanish on the way back. From any other d_y,
-# the part that points along y is taken out, and the rest goes through. How large is
-# that part? along = (d_y · y) / (y · y), and y · y is len(y), since the mean square of
-# y is 1. With x = [3, 4], y is [0.85, 1.13], and for d_y = [1, 2], along is 1.56.
+# the part that points along y is taken out, and the rest goes through: a change of the
+# scale moves y only along y, so slopes at right angles to y do not feel it, and for
+# them the scale is as good as fixed. How large is that part? along = (d_y · y) / (y ·
+# y), and y · y is len(y), since the mean square of y is 1. With x = [3, 4], y is [0.85,
+# 1.13], and for d_y = [1, 2], along is 1.56.
 x = [Value(3.0), Value(4.0)]
 backward_with(rmsnorm(x), [1.0, 2.0])
 ys, scales = by_hand.rmsnorm([[3.0, 4.0]])
