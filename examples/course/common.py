@@ -124,6 +124,7 @@ class LetterTable:
     def window(self, context: Sequence[int]) -> tuple[int, ...]:
         """Return the last n_back tokens, with BOS repeated where the name is short."""
         padded = [TOKENIZER.bos] * self.n_back + list(context)
+        # Not padded[-n_back:], which for n_back = 0 would be the whole list.
         return tuple(padded[len(padded) - self.n_back :])
 
     def probability(self, context: Sequence[int], target: int) -> float:
