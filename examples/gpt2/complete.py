@@ -232,8 +232,7 @@ def _command(argv: Sequence[str] | None) -> int:
     check_fit(bpe, config)
     if args.model.startswith("gpt2") and folder != args.model and not is_openai(bpe):
         say_error("note: this vocabulary is not OpenAI's own")
-    # The bytes that were typed, whatever characters this terminal takes them for.
-    prompt_ids = bpe.encode_bytes(os.fsencode(args.prompt))
+    prompt_ids = bpe.encode_bytes(typed_bytes(args.prompt))
     if not prompt_ids:
         # In training, texts stood one after another with this token between them.
         prompt_ids = list(ends_of(bpe, config)[:1])
@@ -247,6 +246,15 @@ def _command(argv: Sequence[str] | None) -> int:
         loaded = time.perf_counter()
         Writer(args, bpe, model, rng, how, loaded - started).write(prompt_ids)
     return 0
+
+
+def typed_bytes(argument: str) -> bytes:
+    """Return the bytes that were typed, whatever the terminal takes them for."""
+    try:
+        return os.fsencode(argument)
+    except UnicodeEncodeError:
+        # PyPy reads an argument as UTF-8 even where the terminal's encoding is ASCII.
+        return argument.encode("utf-8", "surrogateescape")
 
 
 def check_fit(bpe: BPE, config: GPT2Config) -> None:
@@ -304,7 +312,7 @@ class Writer:
 
     def write(self, prompt_ids: list[int]) -> None:
         """Write the samples, or talk until nothing more is typed."""
-        prompt = os.fsencode(self.args.prompt).decode("utf-8", "replace")
+        prompt = typed_bytes(self.args.prompt).decode("utf-8", "replace")
         if self.args.interactive:
             self.talk(prompt, prompt_ids)
         else:

@@ -34,7 +34,13 @@ from typing import Any
 
 from bigmatrix import PartOf, Products
 from bpe import BPE
-from complete import _download_progress, _show_packing, check_fit, ends_of
+from complete import (
+    _download_progress,
+    _show_packing,
+    check_fit,
+    ends_of,
+    typed_bytes,
+)
 from hub import ask_on_terminal, model_folder
 from load import read_config, read_model
 from model import GPT2, GPT2Config, gpt2, softmax
@@ -412,7 +418,7 @@ def _command(argv: Sequence[str] | None) -> int:
     for part in args.without:
         parse_part(part, config)
     # In training, a token for the end of a text stood before each.
-    tokens = [*ends_of(bpe, config)[:1], *bpe.encode_bytes(os.fsencode(args.text))]
+    tokens = [*ends_of(bpe, config)[:1], *bpe.encode_bytes(typed_bytes(args.text))]
     if not 1 <= len(tokens) <= config.n_positions:
         raise ValueError(
             f"a text of {len(tokens)} tokens, but this model reads 1 to "

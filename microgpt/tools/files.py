@@ -22,36 +22,39 @@ class CannotWrite(ValueError):
     """A file that cannot be written now, and perhaps can be later."""
 
 
-def replace_file(path: str, text: str) -> None:
-    """Make the file at path hold text, whole, or leave it as it was.
+def replace_file(path: str, content: str | bytes) -> None:
+    """Make the file at path hold content, whole, or leave it as it was.
 
-    The text goes to a new file in the same folder, down to the disk, and only then the
-    new file takes the old one's name, which is one step for the file system. A stop at
-    any instant leaves the old file or the new one. The old file's permissions are kept;
-    if path is a link, it stays one, and the file that it leads to is replaced.
+    Text is written in UTF-8, its line ends as they are. The content goes to a new file
+    in the same folder, down to the disk, and only then the new file takes the old one's
+    name, which is one step for the file system. A stop at any instant leaves the old
+    file or the new one. The old file's permissions are kept; if path is a link, it
+    stays one, and the file that it leads to is replaced.
 
     It cannot be written: CannotWrite, and nothing else is left behind.
     """
     with ctrl_c_waits():
         try:
-            _replace_file(os.path.realpath(path), text)
+            _replace_file(os.path.realpath(path), content)
         except OSError as error:
             reason = error.strerror or str(error)
             raise CannotWrite(f"cannot write {path}: {reason}") from None
 
 
-def _replace_file(path: str, text: str) -> None:
+def _replace_file(path: str, content: str | bytes) -> None:
+    if isinstance(content, str):
+        content = content.encode("utf-8")
     folder = os.path.dirname(path)
     # A random name, so that two runs that save at once do not meet, not even in two
     # containers that give their processes the same numbers. "x" means that the file
     # must be new: no link is followed that somebody has put there.
     temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
-    file = open(temporary, "x", encoding="utf-8", newline="\n")  # noqa: SIM115
+    file = open(temporary, "xb")  # noqa: SIM115
     try:
         with file:
             with contextlib.suppress(FileNotFoundError):
                 os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -21,11 +21,12 @@ from bigmatrix import BLOCK, ExactProduct, PackedProduct, PartOf, Products
 from gpt2_support import ROOT, FailingPart
 from model import Matrix
 
+from tests.helpers import PYPY
+
 pytestmark = pytest.mark.slow
 
 # On Windows os.kill ends a process whatever the signal is.
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are not as on Windows")
-PYPY = sys.implementation.name == "pypy"
 LARGEST = 32 - 2.0**-28  # the largest weight of a whole number of units below 32
 
 
@@ -586,6 +587,8 @@ sys.path.insert(0, sys.argv[1])
 from array import array
 from bigmatrix import PartOf, Products
 from model import Matrix
+
+from tests.helpers import PYPY
 if __name__ == "__main__":
     matrix = Matrix(memoryview(array("f", range(20))), 2, 10, True)
     first = Products(PartOf({"w": matrix}), processes=4)

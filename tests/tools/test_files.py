@@ -35,6 +35,13 @@ def test_text_is_written_as_utf_8_with_plain_line_ends(path):
     assert path.read_bytes() == b"zo\xc3\xab\nbob\n"
 
 
+def test_bytes_are_written_as_they_are(tmp_path):
+    path = tmp_path / "weights.bin"
+    replace_file(str(path), b"\r\n\0\xff")
+    replace_file(str(path), b"\xff\0\r\n")
+    assert path.read_bytes() == b"\xff\0\r\n"
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
