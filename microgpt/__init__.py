@@ -9,7 +9,7 @@ hide the command of that name: `from microgpt.training import train`.
 """
 
 from microgpt.adam import Adam, clip_grad_norm
-from microgpt.data import read_documents, split_documents
+from microgpt.data import read_documents, read_windows, split_documents
 from microgpt.evaluation import bigram_loss, held_out_loss, perplexity, smooth
 from microgpt.model import (
     GPTConfig,
@@ -50,7 +50,7 @@ __version__ = "2.0.0"
 __all__ = [  # in reading order
     "Value", "dot", "total", "logsumexp", "exp", "relu", "as_float",
     "topological_order",
-    "CharTokenizer", "read_documents", "split_documents",
+    "CharTokenizer", "read_documents", "read_windows", "split_documents",
     "GPTConfig", "param_shapes", "init_params", "flatten", "as_floats",
     "add", "linear", "softmax", "rmsnorm", "attention", "mlp", "gpt", "empty_cache",
     "cross_entropy", "token_losses", "document_loss",

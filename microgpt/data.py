@@ -23,6 +23,35 @@ def read_documents(path: str) -> list[str]:
     end as on any system: line feed, carriage return, or both. A file that cannot be
     read, is not text in UTF-8 (the line is named) or has no document: ValueError.
     """
+    documents = []
+    for line in _read_lines(path):
+        document = line.strip()
+        if document:
+            documents.append(document)
+    if not documents:
+        raise ValueError(f"{path} holds no text: give it one document a line")
+    return documents
+
+
+def read_windows(path: str, size: int) -> list[str]:
+    """Return one long text cut into windows of `size` characters; the last is shorter.
+
+    A story has no documents: one line belongs to the next. So the text is taken as it
+    is, line ends among its characters, and each window is then used like a document.
+    Its first character is the hardest to predict, since the model does not see what
+    came before the window. Every line end is a line feed here, whatever it is in the
+    file. For the errors see read_documents; a size below 1 is a ValueError too.
+    """
+    if size < 1:
+        raise ValueError(f"a window of {size} characters: make it 1 or more")
+    text = "\n".join(_read_lines(path))
+    if not text.strip():
+        raise ValueError(f"{path} holds no text")
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _read_lines(path: str) -> list[str]:
+    """Return the lines of a UTF-8 text file, without their ends."""
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -30,7 +59,7 @@ def read_documents(path: str) -> list[str]:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
 
-    documents = []
+    texts = []
     for number, line in enumerate(lines, start=1):
         try:
             text = line.decode("utf-8")
@@ -46,12 +75,8 @@ def read_documents(path: str) -> list[str]:
                 "save the file as UTF-8"
             )
         # Some editors begin a UTF-8 file with an invisible mark, U+FEFF.
-        document = text.replace("\ufeff", "").strip()
-        if document:
-            documents.append(document)
-    if not documents:
-        raise ValueError(f"{path} holds no text: give it one document a line")
-    return documents
+        texts.append(text.replace("\ufeff", ""))
+    return texts
 
 
 def split_documents(

@@ -60,7 +60,9 @@ def perplexity(loss: float) -> float:
     return math.exp(loss)
 
 
-def bigram_loss(run: Run, counted: Sequence[str], documents: Sequence[str]) -> float:
+def bigram_loss(
+    run: Run, counted: Sequence[str], documents: Sequence[str], ends: bool = True
+) -> float:
     """Return what held_out_loss would be for a table of letter pairs (bigrams).
 
     The table is made by counting which character follows which in the documents
@@ -69,6 +71,9 @@ def bigram_loss(run: Run, counted: Sequence[str], documents: Sequence[str]) -> f
     is called impossible: the surprise at an impossible event would be infinite. Hence
     the "+ 1" below, and "+ vocab_size" in the total, since each first token has that
     many pairs.
+
+    ends=False is for windows that were cut from one long text. That a window ends
+    somewhere says nothing about the text, so it is not counted.
 
     No documents to measure: ValueError.
     """
@@ -79,6 +84,8 @@ def bigram_loss(run: Run, counted: Sequence[str], documents: Sequence[str]) -> f
     first_counts: Counter[int] = Counter()
     for document in counted:
         tokens = run.tokenizer.encode_document(document)
+        if not ends:
+            tokens = tokens[:-1]
         pair_counts.update(zip(tokens, tokens[1:]))
         first_counts.update(tokens[:-1])
 

@@ -126,15 +126,25 @@ class Run:
 
 
 def shuffle_and_split(
-    documents: Sequence[str], training: TrainConfig
+    documents: Sequence[str], training: TrainConfig, running_text: bool = False
 ) -> tuple[random.Random, list[str], list[str]]:
     """Return (the random generator, the documents to train on, those held out).
 
     The generator is returned because it is used again: after it has shuffled the
     documents, it goes on to choose the parameters, and in the end the samples. So one
     seed decides everything.
+
+    With running_text, the documents are windows cut from one long text, in their order.
+    Windows that lie side by side speak of the same things, so a held-out window between
+    two that were trained on would be easier than new text: a leak as well. So the end
+    of the text is held out in one piece, and each part is shuffled by itself.
     """
     rng = random.Random(training.seed)
+    if running_text:
+        train_windows, val_windows = split_documents(documents, training.val_fraction)
+        rng.shuffle(train_windows)
+        rng.shuffle(val_windows)
+        return rng, train_windows, val_windows
     shuffled = list(documents)
     rng.shuffle(shuffled)
     train_documents, val_documents = split_documents(shuffled, training.val_fraction)
@@ -142,12 +152,16 @@ def shuffle_and_split(
 
 
 def start(
-    documents: Sequence[str], training: TrainConfig | None = None, **sizes: int
+    documents: Sequence[str],
+    training: TrainConfig | None = None,
+    running_text: bool = False,
+    **sizes: int,
 ) -> tuple[Run, list[str], list[str]]:
     """Return (a new run, the documents to train it on, those held out).
 
     sizes are those of GPTConfig: block_size, n_layer, n_head, n_embd. No documents at
-    all: ValueError.
+    all: ValueError. With running_text the documents are windows of one long text; see
+    shuffle_and_split.
 
     The vocabulary is taken from all documents, held-out ones among them, so that every
     character has a token. That gives nothing away: a parameter learns only from the
@@ -160,7 +174,9 @@ def start(
     if not documents:
         raise ValueError("there are no documents to train on: give one or more")
     training = training or TrainConfig()
-    rng, train_documents, val_documents = shuffle_and_split(documents, training)
+    rng, train_documents, val_documents = shuffle_and_split(
+        documents, training, running_text
+    )
     tokenizer = CharTokenizer.from_documents(documents)
     config = GPTConfig(tokenizer.vocab_size, **sizes)
     params = init_params(config, rng)

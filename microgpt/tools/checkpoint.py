@@ -45,6 +45,7 @@ class CommandSettings:
 
     data: str = ""  # path of the documents; "": the names that come with the package
     data_sha256: str = ""  # the fingerprint of these documents
+    running_text: bool = False  # whether they are windows cut from one long text
     val_documents: int = 500  # how many held-out documents are measured at most
     samples: int = 20  # how many samples are printed when training is done
     temperature: float = 0.6  # of these samples
@@ -62,6 +63,8 @@ class CommandSettings:
             raise ValueError(f"temperature is {t!r}: make it a finite number above 0")
         if type(self.data) is not str or type(self.data_sha256) is not str:
             raise ValueError("data and data_sha256 are text")
+        if type(self.running_text) is not bool:
+            raise ValueError("running_text is true or false")
 
 
 def documents_sha256(documents: Iterable[str]) -> str:
@@ -229,7 +232,11 @@ def _content_of(record: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = record["run"]
     if record["sha256"] != _sha256(json.dumps(content)):
         raise ValueError("its content is not what was saved (the checksum differs)")
-    return _from_version_1(content) if version == 1 else content
+    if version == 1:
+        return _from_version_1(content)
+    # A file that does not say so was written before there was running text.
+    content["command"].setdefault("running_text", False)
+    return content
 
 
 def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
@@ -241,6 +248,7 @@ def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
         for name in ("data", "val_documents", "samples", "temperature")
     }
     command["data_sha256"] = content.pop("data_sha256")
+    command["running_text"] = False
     defaults = Adam([])  # version 1 did not save these, and they could not be set
     content["training"] = training
     content["command"] = command

@@ -47,17 +47,25 @@ def steps_a_line(run: Run) -> int:
     return 50 * 4064 // (len(run.optimizer.parameters) * run.training.batch_size)
 
 
-def print_sizes(run: Run, documents: Sequence[str]) -> None:
+def thing_of(settings: CommandSettings) -> str:
+    """Return what a run learns from, in a word."""
+    return "window" if settings.running_text else "document"
+
+
+def print_sizes(run: Run, settings: CommandSettings, documents: Sequence[str]) -> None:
     """Print how much there is to learn from, and how large the model is."""
     vocab_size, block_size = run.config.vocab_size, run.config.block_size
+    things = counted(len(documents), thing_of(settings))
+    if settings.running_text:
+        things += f" of {counted(block_size, 'character')}"
     say(
-        f"{counted(len(documents), 'document')}, vocabulary {vocab_size}, "
+        f"{things}, vocabulary {vocab_size}, "
         f"{counted(len(run.optimizer.parameters), 'parameter')}; a blind guess has "
         f"loss log({vocab_size}) = {math.log(vocab_size):.3f}"
     )
     # The end of a document is asked for as well, so one of block_size is too long.
     n_long = sum([len(document) >= block_size for document in documents])
-    if n_long:
+    if n_long and not settings.running_text:
         n_characters = sum([len(document) for document in documents])
         n_used = sum([min(len(document), block_size) for document in documents])
         are = "is" if n_long == 1 else "are"
@@ -116,7 +124,7 @@ def measure(
     """Print and return the held-out loss, with what it means; None if there is none."""
     measured = held_out[: settings.val_documents]
     if not measured:
-        say("held-out loss: none, since no documents were held out")
+        say(f"held-out loss: none, since no {thing_of(settings)}s were held out")
         return None
     progress = Progress("measured", len(measured), 20 * steps_a_line(run))
     val_loss = held_out_loss(run, progress.over(measured))
@@ -124,15 +132,16 @@ def measure(
         raise ValueError(
             f"the held-out loss is {val_loss:.4g}: {what_to_lower(run.training)}"
         )
-    table_loss = bigram_loss(run, trained_on, measured)
+    thing, ends = thing_of(settings), not settings.running_text
+    table_loss = bigram_loss(run, trained_on, measured, ends)
     say(
         f"held-out loss: {val_loss:.3f} nats a character, as unsure as if choosing "
         f"among {perplexity(val_loss):.1f} letters evenly\n"
         "  (each character counts the same here; in the losses of the steps, each "
-        "document)\n"
+        f"{thing})\n"
         f"  a table of letter pairs: {table_loss:.3f}, as if among "
         f"{perplexity(table_loss):.1f} (counted on the "
-        f"{counted(len(trained_on), 'document')} trained on;\n"
+        f"{counted(len(trained_on), thing)} trained on;\n"
         f"  both measured on {len(measured):,} of {len(held_out):,} held out)"
     )
     return val_loss
@@ -194,12 +203,15 @@ def print_samples(
 
     A sample that has as many characters as the model can see is cut there: the model
     had no chance to say whether the text is complete. It is compared with what the
-    model saw of each document, which is as much.
+    model saw of each document, which is as much. Running text has no end, so there
+    every sample is cut; it may be a window that was trained on, or stand elsewhere in
+    the file.
     """
     n, temperature = settings.samples, settings.temperature
     block_size = run.config.block_size
     learnt = {document[:block_size] for document in trained_on}
     in_file = {document[:block_size] for document in documents}
+    whole_text = "".join(documents) if settings.running_text else ""
     if n:
         say(f"{counted(n, 'sample')} at temperature {temperature}:")
     widest_character = max([display_width(shown(char)) for char in run.tokenizer.chars])
@@ -213,7 +225,9 @@ def print_samples(
             origin = "seen in training"
         elif text in in_file:
             origin = "in the file, not trained on"
-        if len(text) == block_size:
+        elif text and text in whole_text:
+            origin = "somewhere in the file"
+        if len(text) == block_size and not settings.running_text:
             origin += ", cut"
             any_cut = True
         say(f"  {padded(shown(text), width)}  {origin}")
@@ -221,4 +235,9 @@ def print_samples(
         say(
             f"  (cut: the model sees --block-size {block_size} characters, and the "
             "text could go on)"
+        )
+    if n and settings.running_text:
+        say(
+            f"  (a sample has at most --block-size {block_size} characters, as many as "
+            "the model sees)"
         )

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgpt import __version__
-from microgpt.data import read_documents
+from microgpt.data import read_documents, read_windows
 from microgpt.evaluation import smooth
 from microgpt.model import GPTConfig, param_shapes
 from microgpt.tokenizer import CharTokenizer
@@ -129,6 +129,13 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, An
             help=f"{meaning} (default: {defaults[name]})",
         )
     add(
+        "--running-text",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="read the file as one long text, cut into windows of --block-size "
+        "characters, line ends among them (default: a document a line)",
+    )
+    add(
         "--out",
         metavar="DIR",
         default="out",
@@ -146,7 +153,8 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, An
     )
     add("--version", action="version", version=f"microgpt {__version__}")
     args = parser.parse_args(argv)
-    given = {name: vars(args)[name] for name in FLAGS if name in vars(args)}
+    settings = (*FLAGS, "running_text")
+    given = {name: vars(args)[name] for name in settings if name in vars(args)}
     for name, setting in given.items():
         if type(setting) is int and setting > LARGEST:
             raise ValueError(f"{flag_of(name)} is {setting}: make it smaller")
@@ -163,14 +171,22 @@ def _command(argv: Sequence[str] | None, ctrl_c: CtrlC) -> int:
     if args.resume:
         run, settings = _resume(place.path, given)
         documents = _documents_of(run, settings, place.path)
-        _, train_documents, val_documents = shuffle_and_split(documents, run.training)
+        _, train_documents, val_documents = shuffle_and_split(
+            documents, run.training, settings.running_text
+        )
     else:
-        documents = _read(given.get("data") or default_data_path())
+        documents = _read(
+            given.get("data") or default_data_path(),
+            given.get("running_text", False),
+            given.get("block_size", GPTConfig(vocab_size=1).block_size),
+        )
         training, settings, sizes = _settings_of(given, documents)
-        run, train_documents, val_documents = start(documents, training, **sizes)
+        run, train_documents, val_documents = start(
+            documents, training, settings.running_text, **sizes
+        )
     place.make()
 
-    print_sizes(run, documents)
+    print_sizes(run, settings, documents)
     _train_and_save(run, settings, train_documents, place, ctrl_c)
     if run.step < run.training.steps or ctrl_c.presses:
         _say_how_to_go_on(run, place)
@@ -191,9 +207,13 @@ def _command(argv: Sequence[str] | None, ctrl_c: CtrlC) -> int:
 # Settings and data.
 
 
-def _read(path: str) -> list[str]:
+def _read(path: str, running_text: bool, block_size: int) -> list[str]:
     check_readable(path)
-    return read_documents(path)
+    if not running_text:
+        return read_documents(path)
+    if block_size < 1:
+        raise ValueError(f"--block-size is {block_size}: make it 1 or more")
+    return read_windows(path, block_size)
 
 
 def _settings_of(
@@ -259,6 +279,11 @@ def _resume(path: str, given: dict[str, Any]) -> tuple[Run, CommandSettings]:
                 f"{path} was trained with {flag} {saved[name]}, which cannot change: "
                 f"leave {flag} out, or train anew without --resume"
             )
+    if given.get("running_text", settings.running_text) != settings.running_text:
+        raise ValueError(
+            f"{path} was trained on a document a line: leave --running-text out, or "
+            "train anew without --resume"
+        )
     training = {name: given.pop(name) for name in TRAINING if name in given}
     try:
         run.training = dataclasses.replace(run.training, **training)
@@ -277,7 +302,7 @@ def _resume(path: str, given: dict[str, Any]) -> tuple[Run, CommandSettings]:
 def _documents_of(run: Run, settings: CommandSettings, path: str) -> list[str]:
     """Return the documents that a saved run was trained on, and no others."""
     data = settings.data or default_data_path()
-    documents = _read(data)
+    documents = _read(data, settings.running_text, run.config.block_size)
     if documents_sha256(documents) != settings.data_sha256:
         raise ValueError(
             f"{data} is not, or no longer, what {path} was trained on: name that file "

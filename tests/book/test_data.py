@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from microgpt.data import read_documents, split_documents
+from microgpt.data import read_documents, read_windows, split_documents
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,40 @@ def test_a_file_without_any_document_is_an_error(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"blank\.txt holds no text"):
         read_documents(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "windows"),
+    [
+        (b"ann\nbob\n", ["ann\n", "bob\n"]),
+        (b"ann b\nob", ["ann ", "b\nob"]),  # a window begins anywhere in a line
+        (b"ann bo", ["ann ", "bo"]),  # the last is as short as it comes
+        (b"a\r\nb\rc\n", ["a\nb\n", "c\n"]),  # however lines end in the file
+        (b"\n\n  ann", ["\n\n  ", "ann"]),  # space and blank lines stay
+        (b"\xef\xbb\xbfann\n", ["ann\n"]),  # a byte order mark is not text
+        ("zoë🙂!".encode(), ["zoë🙂", "!"]),  # characters, not bytes
+    ],
+)
+def test_running_text_is_cut_into_windows_with_its_line_ends(
+    tmp_path, content, windows
+):
+    path = tmp_path / "story.txt"
+    path.write_bytes(content)
+    assert read_windows(str(path), size=4) == windows
+
+
+def test_running_text_is_refused_as_documents_are(tmp_path):
+    path = tmp_path / "story.txt"
+    with pytest.raises(ValueError, match=r"cannot read .*story\.txt"):
+        read_windows(str(path), size=4)
+    path.write_bytes(b"\n \n")
+    with pytest.raises(ValueError, match=r"story\.txt holds no text"):
+        read_windows(str(path), size=4)
+    path.write_bytes(b"ann\nzo\xeb\n")
+    with pytest.raises(ValueError, match=r"story\.txt, line 2 is not UTF-8 text"):
+        read_windows(str(path), size=4)
+    with pytest.raises(ValueError, match="a window of 0 characters"):
+        read_windows(str(path), size=0)
 
 
 @pytest.mark.parametrize(

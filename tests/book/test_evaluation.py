@@ -98,6 +98,14 @@ def test_a_pair_that_is_counted_twice_has_twice_the_count():
     assert loss == pytest.approx((math.log(6 / 2) + math.log(6 / 4)) / 2)
 
 
+def test_the_end_of_a_window_is_not_counted_as_the_end_of_a_text():
+    run, _, _ = small_run(["ab", "b"], val_fraction=0.0)
+    # Counted on the window "ab": BOS a and a b, but not b BOS. After b nothing has been
+    # seen, so each of the 3 tokens has a share of 1/3.
+    by_hand = (2 * math.log(2) + math.log(3)) / 3
+    assert bigram_loss(run, ["ab"], ["ab"], ends=False) == pytest.approx(by_hand)
+
+
 def test_the_table_of_letter_pairs_is_asked_for_what_the_model_is_asked_for():
     # Of a name of 6 letters, 4 fit the block: the pairs after them are not asked for.
     run, _, _ = small_run(["aaaabb"])

@@ -71,6 +71,20 @@ def test_a_run_starts_from_one_generator_in_the_order_shuffle_then_parameters():
     assert (run.step, run.losses) == (0, [])
 
 
+def test_of_running_text_the_end_is_held_out_in_one_piece():
+    windows = [f"window {number}" for number in range(20)]
+    training = TrainConfig(val_fraction=0.25)
+    _, train_windows, val_windows = shuffle_and_split(windows, training, True)
+    assert sorted(train_windows) == sorted(windows[:15]) != train_windows
+    assert sorted(val_windows) == sorted(windows[15:]) != val_windows
+    run, started_with, held_out = start(windows, training, running_text=True)
+    assert (started_with, held_out) == (train_windows, val_windows)
+    assert "7" in run.tokenizer.chars  # all windows' characters, held-out ones too
+    # Without it, what is held out lies among what is trained on.
+    _, _, val_documents = shuffle_and_split(windows, training)
+    assert sorted(val_documents) != sorted(windows[15:])
+
+
 def test_shuffle_and_split_gives_what_start_gives():
     training = TrainConfig(seed=5, val_fraction=0.3)
     _, train_documents, val_documents = start(NAMES, training)

@@ -116,7 +116,10 @@ FLAGS = {
     "microgpt": [],
 }
 ALONE = {
-    "microgpt.train": ["--resume", "--profile", "--help", "--version", "--frob", "-x"],
+    "microgpt.train": [
+        *("--resume", "--profile", "--running-text", "--help", "--version", "--frob"),
+        "-x",
+    ],
     "microgpt.sample": ["--greedy", "--show-probabilities", "--help", "--version"],
     "microgpt": ["--help", "--version", "--frob", "x"],
 }

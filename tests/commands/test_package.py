@@ -37,7 +37,7 @@ PUBLIC = {
         "topological_order",
     ],
     "tokenizer": ["CharTokenizer"],
-    "data": ["read_documents", "split_documents"],
+    "data": ["read_documents", "read_windows", "split_documents"],
     "model": [
         *("GPTConfig", "init_params", "flatten", "as_floats", "linear", "softmax"),
         *("rmsnorm", "attention", "mlp", "gpt", "cross_entropy", "token_losses"),

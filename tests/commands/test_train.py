@@ -515,6 +515,101 @@ def test_a_run_stopped_and_resumed_ends_as_one_never_stopped(place, monkeypatch,
     assert resumed.out.splitlines()[-20:] == whole.out.splitlines()[-20:]
 
 
+# Running text: windows in place of documents.
+
+STORY = "once upon a time\nthere was a cat.\n\nit sat on a mat.\n"  # 51 characters
+
+
+def story(place, text=STORY):
+    path = place.folder / "story.txt"
+    path.write_bytes(text.encode("utf-8"))
+    return path
+
+
+def test_running_text_is_learnt_from_in_windows(place, asked):
+    data = story(place)
+    flags = ("--running-text", "--val-fraction", 0.25, "--steps", 30, "--samples", 4)
+    outcome = place.train(*flags, data=data)
+    assert outcome.code == 0, outcome.err
+    # 51 characters in windows of 4: 12 whole ones and one of 3.
+    assert outcome.out.startswith("13 windows of 4 characters, vocabulary ")
+    assert "are longer than" not in outcome.out
+    windows = [STORY[start : start + 4] for start in range(0, 51, 4)]
+    _, train_windows, held_out = training.shuffle_and_split(
+        windows, place.load().training, running_text=True
+    )
+    # The end of the text is held out in one piece.
+    assert sorted(held_out) == sorted(windows[10:])
+    assert [len(train_windows), len(held_out)] == [10, 3]
+    tokenizer = place.load().tokenizer
+    in_order = [tokenizer.decode(tokens) for tokens in asked]
+    assert in_order == train_windows * 3  # each seen three times, line ends and all
+    assert any("\n" in window for window in in_order)
+
+    run = place.load()
+    loss = held_out_loss(run, held_out)
+    table = bigram_loss(run, train_windows, held_out, ends=False)
+    assert f"held-out loss: {loss:.3f} nats" in outcome.out
+    assert f"a table of letter pairs: {table:.3f}" in outcome.out
+    assert "counted on the 10 windows trained on" in outcome.out
+
+
+def test_a_sample_of_running_text_may_stand_anywhere_in_the_file(place):
+    flags = ("--running-text", "--val-fraction", 0, "--steps", 300, "--samples", 200)
+    outcome = place.train(*flags, "--temperature", 2, data=story(place, "abcdef" * 9))
+    windows = ["abcd", "efab", "cdef", "ef"]
+    samples = printed_samples(outcome.out)
+    assert len(samples) == 200
+    assert {mark for _, mark in samples} == {"seen in training", MARKS[2], "new"}
+    for text, mark in samples:
+        if text in windows:
+            assert mark == "seen in training"
+        elif text and text in "abcdef" * 9:
+            assert mark == "somewhere in the file"
+        else:
+            assert mark == "new"
+    assert "(a sample has at most --block-size 4 characters" in outcome.out
+
+
+def test_running_text_that_was_stopped_goes_on_as_one_never_stopped(place, monkeypatch):
+    flags = ("--running-text", "--steps", 12)
+    whole = place.train(*flags, data=story(place))
+    files = place.files()
+    for path in place.out.iterdir():
+        path.unlink()
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, n=5)
+        assert place.train(*flags, data=story(place)).code == 130
+    resumed = place.resume()
+    assert resumed.code == 0
+    assert place.files() == files
+    assert resumed.out.splitlines()[-20:] == whole.out.splitlines()[-20:]
+
+
+def test_a_run_on_documents_cannot_go_on_with_running_text(place):
+    place.train("--steps", 4)
+    files = place.files()
+    line = ("was trained on a document a line", "leave --running-text out")
+    assert_one_line_error(place.resume("--running-text"), *line)
+    assert place.files() == files
+
+
+def test_a_run_on_running_text_knows_its_text_again(place):
+    data = story(place)
+    place.train("--running-text", "--steps", 4, data=data)
+    assert place.resume("--running-text", "--steps", 6).code == 0
+    story(place, STORY + "!")
+    assert_one_line_error(
+        place.resume("--steps", 8), "story.txt", "is not, or no longer"
+    )
+
+
+def test_windows_need_a_size(place):
+    flags = ("--running-text", "--block-size", 0)
+    outcome = place.train(*flags, data=story(place), sizes=())
+    assert_one_line_error(outcome, "--block-size is 0")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="shlex splits as a shell on Unix does")
 @pytest.mark.parametrize("folder", ["run", "out", "my run", "-x", "--out"])
 def test_the_command_that_it_says_goes_on(place, monkeypatch, folder):

@@ -87,6 +87,7 @@ def test_the_file_is_json_with_all_that_decides_how_a_run_goes_on(tmp_path):
         "data": "some/names.txt",
         # That is what sha256sum prints of a file with these lines.
         "data_sha256": hashlib.sha256(("\n".join(NAMES) + "\n").encode()).hexdigest(),
+        "running_text": False,
         "val_documents": 500,
         "samples": 3,
         "temperature": 0.6,
@@ -565,6 +566,7 @@ FORGERIES = [
     ("put", "training weight_decay", 10**400),
     ("put", "command temperature", 0.0),
     ("put", "command data", 7),
+    ("put", "command running_text", 1),
     # Sizes that do not fit, above all the huge ones, of which nothing may be built.
     ("put", "config n_layer", HUGE),
     ("put", "config block_size", HUGE),
@@ -660,6 +662,16 @@ def test_the_order_of_the_matrices_in_the_file_does_not_matter(tmp_path, least):
     path = tmp_path / "sorted.json"
     forge(path, edited(said, "put", "params", in_order))
     assert repr(contents(load(path))) == repr(contents(run))
+
+
+def test_a_file_from_before_there_was_running_text_learnt_from_documents(
+    tmp_path, least
+):
+    run, said = least
+    path = tmp_path / "older.json"
+    forge(path, edited(said, "drop", "command running_text"))
+    assert repr(contents(load(path))) == repr(contents(run))
+    assert read_checkpoint(str(path))[1].running_text is False
 
 
 def test_a_setting_that_makes_no_sense_is_named_with_its_value():
