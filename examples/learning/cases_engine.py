@@ -42,6 +42,10 @@ def operations(trial: Trial, book: Book) -> None:
             expected,
             *mistakes,
             (
+                "'float' object has no attribute",
+                "a plain number came out: return a Value, with its inputs and slopes.",
+            ),
+            (
                 lambda came: came[0] == expected[0] and came[1:] == [0.0, 0.0],
                 "the number is right, but no slopes came: Value(number, inputs, "
                 "slopes, label).",
@@ -514,8 +518,8 @@ def dot(trial: Trial, book: Book) -> None:
         ValueError,
         (
             lambda came: came is not None,
-            "zip stops at the shorter list without a word: lists of different lengths "
-            "are a ValueError.",
+            "lists of different lengths went through (zip, for one, stops at the "
+            "shorter without a word): make them a ValueError.",
         ),
     )
 

@@ -6,6 +6,7 @@ import ast
 import difflib
 import os
 import sys
+import textwrap
 import time
 
 from learning.course_map import call, short
@@ -15,7 +16,7 @@ from learning.pieces import PIECES, Piece
 from learning.progress import Progress
 from learning.questions import say_wrapped
 from learning.source import find_function, function_text, package_source
-from microgpt.tools.terminal import cut, say, terminal_columns
+from microgpt.tools.terminal import say, terminal_columns
 
 
 def next_piece(progress: Progress) -> Piece | None:
@@ -107,7 +108,8 @@ def check_all(folder: str, progress: Progress) -> int:
         keep(verdict, progress)
         n_right += verdict.state == "right"
         line = "right" if verdict.state == "right" else verdict.in_one_line
-        say(cut(f"{piece.name:<20} {line}", columns))
+        short_line = textwrap.shorten(line, max(columns - 21, 20), placeholder=" …")
+        say(f"{piece.name:<20} {short_line}".rstrip())
     say(f"{n_right} of {len(PIECES)} are right")
     return 0 if n_right == len(PIECES) else 1
 
@@ -126,7 +128,7 @@ def show_hint(piece: Piece, progress: Progress) -> None:
     if n < len(piece.hints):
         say(f"({n} of {len(piece.hints)} hints; ask again for the next)")
     else:
-        say("(That was the last hint. --solution shows the package's version.)")
+        say_wrapped("(That was the last hint. --solution shows the package's version.)")
 
 
 def show_solution(folder: str, piece: Piece) -> None:
@@ -151,12 +153,17 @@ def show_solution(folder: str, piece: Piece) -> None:
         say("\n".join(lines) if lines else f"{name}: letter for letter the same")
 
 
-def watch(folder: str, piece: Piece, progress: Progress) -> int:
-    """Check now, and again at each save; go on to the next piece when one is right."""
+def watch(folder: str, piece: Piece, progress: Progress, stay: bool) -> int:
+    """Check now, and again at each save, until Ctrl-C.
+
+    When the piece is right, the next one is taken, and after the last this ends. With
+    `stay` it remains with its piece, right or wrong.
+    """
     current: Piece | None = piece
     while current is not None:
         before = state_of(path_of(folder, current))
-        if check_one(folder, current, progress):
+        right = check_one(folder, current, progress)
+        if right and not stay:
             current = next_piece(progress)
             if current is not None:
                 say("")

@@ -70,6 +70,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
                 raise ValueError(f"--{flag} goes with check: learn.py check --{flag}")
         if args.piece is not None:
             raise ValueError(f"{args.piece!r} is one word too many after {args.what}")
+    elif args.hint + args.solution + args.watch > 1:
+        raise ValueError("give only one of --hint, --solution and --watch")
     elif args.all and (args.piece or args.hint or args.solution or args.watch):
         raise ValueError("check --all looks at all pieces: give nothing else")
     return args
@@ -117,10 +119,15 @@ def write_package(folder: str) -> int:
         )
     else:
         say_wrapped("Nothing was missing, so nothing was written.")
-    say_wrapped(
-        f"The first piece is {PIECES[0].name}, in {PIECES[0].module}.py. Write it, "
-        "and let it be judged:"
-    )
+    piece = checking.next_piece(Progress(folder))
+    if piece is not None:
+        which = "first" if piece is PIECES[0] else "next"
+        say_wrapped(
+            f"The {which} piece is {piece.name}, in {piece.module}.py. Write it, and "
+            "let it be judged:"
+        )
+    else:
+        say_wrapped("All pieces are solved. To have them judged once more:")
     say(f"  {call('check', folder)}")
     say_wrapped(
         "To begin a file anew, move yours away and build again. A piece may be written "
@@ -131,6 +138,8 @@ def write_package(folder: str) -> int:
 
 def need_package(folder: str) -> None:
     """Raise a ValueError if the reader has no package yet."""
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise ValueError(f"{short(folder)} is a file, not a folder")
     package = os.path.join(folder, "microgpt")
     if not os.path.isdir(package):
         raise ValueError(
@@ -157,7 +166,7 @@ def check(args: argparse.Namespace, progress: Progress) -> int:
         checking.show_solution(args.folder, piece)
         return 0
     if args.watch:
-        return checking.watch(args.folder, piece, progress)
+        return checking.watch(args.folder, piece, progress, stay=bool(args.piece))
     right = checking.check_one(args.folder, piece, progress)
     return 0 if right else 1
 

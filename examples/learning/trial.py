@@ -103,6 +103,8 @@ class Trial:
         mistakes: Sequence[Mistake],
         rel: float,
     ) -> str:
+        if isinstance(error, AttributeError) and "'NoneType' object" in said(error):
+            return "None came where a result belongs: is a return missing?"
         for wrong, sentence in mistakes:
             if isinstance(wrong, type) and issubclass(wrong, BaseException):
                 found = isinstance(error, wrong)

@@ -23,8 +23,9 @@ from learning import source
 from learning.command import main
 from learning.judge import judge
 from learning.pieces import PIECES, find_piece
+from learning.progress import Progress
 
-from tests.helpers import ROOT
+from tests.helpers import PYPY, ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -185,9 +186,10 @@ def test_an_endless_loop_is_stopped_and_its_line_is_named(whole):
     verdict = verdict_on(whole, text, seconds=3)
     assert verdict.state == "stuck"
     assert "After 3 seconds it was still running" in said_by(verdict)
-    assert re.search(
-        rf"line ({line_of(text) + 1}|{line_of(text) + 2}) of", said_by(verdict)
-    )
+    # (PyPy, in the middle of a loop that it has compiled, may name the def's line.)
+    first = line_of(text)
+    lines = [first + 1, first + 2] + ([first] if PYPY else [])
+    assert int(re.search(r"line (\d+) of", said_by(verdict))[1]) in lines
 
 
 def test_a_syntax_error_names_its_line(whole):
@@ -330,8 +332,32 @@ def test_watch_checks_again_at_each_save_until_ctrl_c(tmp_path):
     mine = gap.replace("raise NotImplementedError", "return [dot(row, x) for row in w]")
     path.write_text(content.replace(gap, mine), encoding="utf-8")
     read_until("linear: right.")
-    read_until("waiting for you to save")  # the next piece that is not solved
+    # It was named, so it stays with it: the next save may break it again.
+    read_until("waiting for you to save")
+    path.write_text(content, encoding="utf-8")
+    read_until("linear: not written yet.")
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in rest[1]
+
+
+@pytest.mark.parametrize("flags", ["--hint --solution", "--hint --watch"])
+def test_flags_that_ask_for_different_things_are_refused(tmp_path, capfd, flags):
+    assert main(["build", "--folder", str(tmp_path)]) == 0
+    capfd.readouterr()
+    assert main(["check", *flags.split(), "--folder", str(tmp_path)]) == 2
+    assert "give only one of" in capfd.readouterr().err
+
+
+def test_building_again_names_the_piece_that_is_next(tmp_path, capfd):
+    assert main(["build", "--folder", str(tmp_path)]) == 0
+    assert "The first piece is operations, in value.py" in capfd.readouterr().out
+    progress = Progress(str(tmp_path))
+    progress.piece("operations")["solved"] = True
+    progress.save()
+    assert main(["build", "--folder", str(tmp_path)]) == 0
+    printed = capfd.readouterr().out
+    assert "The next piece is topological_order, in value.py" in " ".join(
+        printed.split()
+    )
