@@ -65,11 +65,18 @@ def rmsnorm(xs: Matrix) -> tuple[Matrix, Vector]:
 def rmsnorm_backward(d_ys: Matrix, ys: Matrix, scales: Vector) -> Matrix:
     """Return d_xs.
 
-    If scale were a fixed number, d_x would be d_y * scale. But it depends on x: when x
-    grows along y, scale shrinks. So what d_y says about *all of y together*, growing in
-    proportion, has no effect on the loss, and must be taken out. `along` measures how
-    much of it there is in d_y: (d_y · y) / (y · y), where y · y is len(y), because the
-    mean square of y is 1.
+    If scale were a fixed number, d_x would be d_y * scale. But it depends on x: the
+    slope of scale with respect to x[i] is -scale**3 * x[i] / n, where n is len(x). And
+    scale multiplied every x[j]. So by the product rule d_x[i] is
+
+        scale * d_y[i] - scale**3 * x[i] * (d_y · x) / n
+
+    With y = x * scale, and along = (d_y · y) / n, this is
+
+        scale * (d_y[i] - along * y[i])
+
+    It takes out of d_y what would let all of y grow in proportion, which rmsnorm does
+    not allow.
     """
     d_xs = []
     for d_y, y, scale in zip(d_ys, ys, scales):

@@ -165,7 +165,11 @@ def against_ordinary(nats_of):
 # it were measured on other held-out names. It says nothing of the second kind: another
 # *seed*, which is other random numbers to start with, gives another model, and that one
 # may be truly better or worse. So the ordinary run is done three times, with three
-# seeds. How far their losses are scattered is given as their standard deviation.
+# seeds. How far their losses are scattered is given as their *standard deviation*. That
+# is the root of the mean square of their distances from their mean, where the "mean" of
+# the n squares is their sum divided by n - 1. (Not by n, because the mean of the losses
+# was computed from these same losses, and so lies nearer to them than the mean of
+# endlessly many runs would.)
 SEEDS = [1, 2, 3]
 ordinary, ordinary_first_loss = run(seed=1)
 ordinary_models = [ordinary]
@@ -181,8 +185,11 @@ for seed, nats_of in zip(SEEDS, ordinary_models):
     loss, error = loss_and_error(nats_of, MEASURED_ON)
     ordinary_losses.append(loss)
     print(f"seed {seed}: held-out loss {loss:.3f} ± {error:.3f}")
+squares = [(loss - mean(ordinary_losses)) ** 2 for loss in ordinary_losses]
+standard_deviation = math.sqrt(sum(squares) / (len(squares) - 1))
+assert abs(standard_deviation - stdev(ordinary_losses)) < 1e-12  # Python has it too
 print(f"mean of the three     {mean(ordinary_losses):.3f}")
-print(f"standard deviation    {stdev(ordinary_losses):.3f}")
+print(f"standard deviation    {standard_deviation:.3f}")
 print()
 
 # %%
@@ -269,9 +276,10 @@ print()
 
 # %%
 # The batch. A step may follow one name's gradient, or the mean over several. The mean
-# is surer of its direction: of n names, the error in it is sqrt(n) times smaller. But
-# it is still only one step. Here every run sees the same 200 names once, so a batch of
-# 20 leaves 10 steps.
+# is surer of its direction: what is peculiar to single names partly cancels out, and
+# with n names the error is sqrt(n) times smaller than with one (chapter 19 says why it
+# is the root). But it is still only one step. Here every run sees the same 200 names
+# once, so a batch of 20 leaves 10 steps.
 print("3. Batches: the same 200 names in steps of 1 or 20 names (seed 1)")
 print()
 print("batch   steps   rate   held-out loss   more than the ordinary run")

@@ -46,10 +46,11 @@ params, config, tokenizer = trained_model(TRAIN_NAMES, n_steps=300)
 # Hint 2: token_probabilities(logits, temperature)[target] is the probability that the
 #         model, at that temperature, gave to what really came.
 #
-# It is 1, or nearly. Training makes the loss small at temperature 1 and at no other. If
-# another temperature had a clearly smaller loss, training could have had it: it only
-# had to multiply all weights of lm_head by 1 / T. So names look best at 0.3 and the
-# loss is best at 1: these are two different goals.
+# The loss is smallest at temperature 1, or very near to it. Training makes the loss
+# small at temperature 1, since that is how it is computed there. If another temperature
+# T had a clearly smaller loss, training could have had it: it only had to multiply all
+# weights of lm_head by 1 / T. So the names look best at 0.3 and the loss is best at 1,
+# because looking right and being surprised as little as possible are different goals.
 answers = []
 for name in HELD_OUT_NAMES[:50]:
     keys, values = empty_cache(config)
@@ -75,9 +76,10 @@ assert min(losses, key=losses.get) == 1.0
 #         first *complete* name that comes off the heap is the likeliest of all.
 # Hint 3: each beginning needs a copy of its own of the keys and values.
 #
-# No. The likeliest name is no name at all: BOS, and at once BOS again. The probability
-# of a name is a product with a factor for each letter, so every single long name is
-# unlikely, while all long names together are nearly everything. (Systems that translate
+# Is the greedy name the likeliest of all? It is not. The likeliest name is no name at
+# all: BOS, and at once BOS again. The probability of a name is a product with a factor
+# for each letter, so every single long name is unlikely, while all long names together
+# are nearly everything. (Systems that translate
 # have the same flaw: Stahlberg and Byrne, "On NMT search errors and model errors",
 # 2019.)
 keys, values = empty_cache(config)
@@ -115,9 +117,10 @@ assert found[0] == "" and p_greedy < 0.001
 # Hint 1: TRAIN_NAMES[:3] and 120 steps; train() begins again at the front by itself.
 # Hint 2: at most 8 letters fit, so a copy of a longer name is its first 8 letters.
 #
-# Seeing the same name often. A model with 4,064 weights has room for 3 names, and after
-# 40 times each it writes hardly anything else. 300 names seen once each leave only what
-# they have in common.
+# What makes a model copy is to see the same name often. This one has 4,064 weights,
+# which is room enough for 3 names, and after seeing each 40 times it writes hardly
+# anything else. From 300 names that it sees once each, it keeps only what they have in
+# common.
 few_names = TRAIN_NAMES[:3]
 copier = trained_model(few_names, n_steps=120)
 rng = random.Random(1)

@@ -33,9 +33,10 @@ text = [rng.randrange(27) for _ in range(65)]
 # Hint 1: at token t attention takes 2 * n_embd * t in each layer; the rest is constant.
 # Hint 2: for GPT-2 the rest is 12 layers of 12 * 768 ** 2, and the head, 50,257 * 768.
 #
-# Here at token 112, outside the block of 64. In GPT-2 at token 6,703, far outside its
-# 1,024. Up to there most of the work is in the matrices, and that part costs the same
-# for every token. (The norms and biases of GPT-2 are left out.)
+# In this model that happens at token 112, which lies outside its block of 64, and in
+# GPT-2 at token 6,703, far outside its block of 1,024. So within the block, most of the
+# work is always in the matrices, and that part costs the same for every token. (The
+# norms and biases of GPT-2 are left out of the count.)
 print("Exercise 1: from which token on is attention more than half of the work?")
 first_token = {}
 for name, n_layer, n_embd, rest in [
@@ -55,7 +56,7 @@ for name, n_layer, n_embd, rest in [
 #         values by Values without inputs.
 # Hint 2: compare the loss, and the gradients matrix by matrix, with document_loss.
 #
-# The loss is the same to the bit, and the gradients are wrong: nothing complains. A
+# The loss is the same to the bit, the gradients are wrong, and nothing complains. A
 # number without a graph has no inputs, so what a later prediction owes to an earlier
 # token's key or value never reaches attn_wk and attn_wv. Writing needs no gradients;
 # training does.
@@ -108,12 +109,14 @@ assert abs(slope - kept) < 1e-7
 # Hint 1: del keys[0][0] and del values[0][0]; the new token then stands at position 63.
 # Hint 2: what was added to x before the keys in the cache were made?
 #
-# No. The positions are at fault. Each key and value in the cache was made with the
-# position embedding of its token's old place, and after the drop every token stands one
-# place earlier. (With more layers there is a second reason: their keys and values hold
-# what was gathered from the dropped token.) So beyond the block all 64 tokens must be
-# run again for every new one. Production models tell the heads how far apart two tokens
-# are, not where they stand (such as RoPE; Su et al., 2021): that survives a drop.
+# The logits are not what they should be, and the positions are at fault. Each key and
+# value in the cache was made with the position embedding of its token's old place, and
+# after the drop every token stands one place earlier. (With more layers there is a
+# second reason: their keys and values hold what was gathered from the dropped token.)
+# So beyond the block all 64 tokens must be run again for every new one. Many of today's
+# models tell the heads how far apart two tokens are rather than where each of them
+# stands, and a distance survives the drop. (Chapter 24 builds the best known way to do
+# that, which is called RoPE.)
 
 
 def slide(floats):

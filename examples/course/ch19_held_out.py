@@ -32,7 +32,7 @@ import os
 import random
 import sys
 from collections import Counter
-from statistics import stdev
+from statistics import mean, stdev
 
 from common import (
     ALL_HELD_OUT_NAMES,
@@ -63,9 +63,8 @@ from microgpt.training import train
 
 # %%
 # The models of the first half are tables as in chapter 1: how often did this letter
-# follow these? They look back over one, two or three letters, and count each
-# possibility as seen 0.1 times more than it was. They are made in no time, so that we
-# can make many.
+# follow these? They look back over one, two or three letters, and add 0.1 to each count
+# (chapter 1 added 1). They are made in no time, so that we can make many.
 def table(counted_names, n_back):
     """Count; return a function name -> the table's surprise at each character."""
     pair_counts, context_counts = Counter(), Counter()
@@ -108,28 +107,49 @@ def with_error(loss_with_error):
 # Then the formula, for n names with the mean surprises m[0], m[1], …, is
 #
 #     loss = mean of the m[i]
-#     standard error = standard deviation of the m[i] / sqrt(n)
+#     variance = sum of the (m[i] - loss) ** 2 / (n - 1)
+#     standard error = sqrt(variance) / sqrt(n)
 #
-# Why sqrt(n)? If independent numbers are added, their variances (the squared standard
-# deviations) add up. So the sum of n of them has n times the variance of one, which is
-# sqrt(n) times its standard deviation; and the mean is that sum, divided by n.
+# The root of the *variance* is the standard deviation of chapter 16. Why is it divided
+# by sqrt(n)? Take two names, and let a and b be how far their surprises lie from the
+# true mean, the one that endless names would give. Square what their sum is off by:
+#
+#     (a + b) ** 2 = a ** 2 + b ** 2 + 2 * a * b
+#
+# The names are *independent*: whatever a is, b is positive or negative as before, and 0
+# in the mean. So the mixed product cancels out over many such pairs. What is left says
+# that the variance of the sum, the mean square of its distance from the truth, is the
+# sum of the two variances. (It is so for the difference a - b as
+# well: there the mixed product is subtracted, and it is 0 in the mean all the same.)
+# With n names, the sum has n times the variance of one name, and so sqrt(n) times its
+# standard deviation. The mean is that sum divided by n, and sqrt(n) / n is 1 / sqrt(n).
 #
 # Names differ in length, though, and our loss is a mean over all characters, so that a
 # long name has more weight in it than a short one. Let name i have k[i] characters, on
-# which the model spends s[i] nats in all. Then name i pulls the loss to its side by
-# s[i] - loss * k[i]: by how much it was dearer than so many average characters. These
-# pulls add up to 0, and take the place of the differences m[i] - loss from above, m[i]
-# being the mean of name i:
+# which the model spends s[i] nats in all, and let `truth` be the loss on endless names.
+# How far is our loss from it? Put both over the same sum of the k[i]:
 #
 #     loss = sum of the s[i] / sum of the k[i]
-#     pull[i] = s[i] - loss * k[i]
-#     standard error = sqrt(n / (n - 1) * sum of the pull[i] ** 2) / sum of the k[i]
+#     loss - truth = sum of the (s[i] - truth * k[i]) / sum of the k[i]
 #
-# (The factor n / (n - 1) is there because the loss was computed from the same names and
-# so lies a little nearer to them than the true mean does.) With equally long names, all
-# k[i] are one number k, pull[i] is k * (m[i] - loss), the k cancels against the one
-# below, and both formulas are the same. `loss_and_error` in common.py uses the second
-# one; here it is in full, and it must give the same.
+# Above the line there is again a sum of n independent numbers, one for each name: by
+# how much it was dearer than so many average characters. On endless names their mean is
+# 0, so the variance of one of them is the mean of its square, and that of the sum is n
+# times as much. (Below the line stands the sum of n lengths, which we take as fixed.
+# With another set of 100 names it would typically change by 1.5 %, as section 2 shows,
+# and that changes the distance to the truth by 1.5 % of itself only.) The truth is not
+# known, so we put the loss in its place, and call the number the name's *pull*:
+#
+#     pull[i] = s[i] - loss * k[i]
+#     variance of one pull = sum of the pull[i] ** 2 / (n - 1)
+#     standard error = sqrt(n * variance of one pull) / sum of the k[i]
+#
+# (Again n - 1 and not n: the loss was computed from the same names, and so lies a
+# little nearer to them than the truth does.) With equally long names all k[i] are one
+# number k. Then pull[i] is k * (m[i] - loss), and the sum of the k[i] is n * k. The k
+# cancels, sqrt(n) / n leaves 1 / sqrt(n), and we are back at the first formula.
+# `loss_and_error` in common.py uses the second one; here it is in full, and it must
+# give the same.
 def loss_with_its_error(nats_of, names):
     """Return (the loss, its standard error), by the formula above."""
     sums, lengths = [], []
@@ -143,7 +163,8 @@ def loss_with_its_error(nats_of, names):
         pull = nats_of_name - loss * length
         squares.append(pull**2)
     n = len(names)
-    return loss, math.sqrt(n / (n - 1) * sum(squares)) / sum(lengths)
+    variance_of_one = sum(squares) / (n - 1)
+    return loss, math.sqrt(n * variance_of_one) / sum(lengths)
 
 
 letter_pairs = table(ALL_TRAIN_NAMES[:500], n_back=1)
@@ -169,13 +190,20 @@ assert 3 < errors[100] / errors[2000] < 6  # four times smaller: 20 times the na
 # Four times the names halve the error. With 500 names it is about 0.02. Is it right?
 # We can try: measure the same table on 100 other sets of 100 names each, and look how
 # far the 100 losses are scattered (their standard deviation). Then count how many of
-# them lie within one standard error, and within two, of the loss on all these names. In
-# theory it is 68 % and 95 %, because a mean of many parts follows the bell curve.
+# them lie within one standard error, and within two, of the loss on all these names.
+#
+# How many should it be? The mean of many independent numbers, whatever they are, nearly
+# follows the *normal distribution*, also called the bell curve after its shape: most
+# often it lies near the middle, and the farther away, the more seldom, the same on both
+# sides. Of that curve, 68 % lie within one standard deviation of the middle and 95 %
+# within two. (We take this from the textbooks and do not derive it.)
 other_names = ALL_TRAIN_NAMES[500:10500]
-losses = []
+losses, numbers_of_characters = [], []
 for first in range(0, 10000, 100):
-    loss, error = loss_and_error(letter_pairs, other_names[first : first + 100])
+    names = other_names[first : first + 100]
+    loss, error = loss_and_error(letter_pairs, names)
     losses.append(loss)
+    numbers_of_characters.append(sum([len(pairs(name)) for name in names]))
 truth, _ = loss_and_error(letter_pairs, other_names)
 scatter = stdev(losses)
 within_one = sum([abs(loss - truth) < errors[100] for loss in losses])
@@ -186,7 +214,10 @@ print(f"standard error, from one set alone         {errors[100]:.3f}")
 print(f"how far the 100 losses are scattered       {scatter:.3f}")
 print(f"within one standard error of the truth     {within_one} of 100")
 print(f"within two                                 {within_two} of 100")
+share = stdev(numbers_of_characters) / mean(numbers_of_characters)
+print(f"scatter of the 100 sums of the k[i]        {100 * share:.1f} %")
 print()
+assert share < 0.02
 assert abs(scatter / errors[100] - 1) < 0.2
 
 # %%
@@ -197,16 +228,30 @@ assert abs(scatter / errors[100] - 1) < 0.2
 #
 # (Two remarks. The error is computed from whole names, because the letters of one name
 # depend on each other: 500 names are 500 independent facts, not 3,500. And counts have
-# a standard error, too. If a share p of n names is real, as in chapter 17, the error of
-# the count is sqrt(n * p * (1 - p)). For 50 of 100 that is 5, for 6 of 100 it is 2.4;
-# twice that is the "off by 10" and "off by 5" of chapter 17.)
+# a standard error, too. Let a written name be real with probability p, as in chapter
+# 17, and count it as 1 if it is and as 0 if it is not. Its distance from the mean p is
+# 1 - p with probability p, and p with probability 1 - p, so its variance is
+#
+#     p * (1 - p) ** 2 + (1 - p) * p ** 2 = p * (1 - p)
+#
+# n names have n times that, and so the error of the count is sqrt(n * p * (1 - p)). For
+# 50 of 100 that is 5, for 6 of 100 it is 2.4; twice that is the "off by 10" and "off by
+# 5" of chapter 17.)
 
 # %%
 # Comparing two models.
 #
-# Two losses of ± 0.02 each could be 0.05 apart by chance. But when both models are
-# asked for the *same* names, they share their luck: a strange name surprises both. So
-# take the difference name by name, and the standard error of *that*.
+# Two losses of ± 0.02 each could be 0.05 apart by chance. For if they were measured on
+# different names, the variances would add up, as they do in a difference: its error
+# would be sqrt(error_1 ** 2 + error_2 ** 2), which is what math.hypot computes. Here it
+# is 0.028, and up to two errors, 0.057, are nothing unusual.
+#
+# But when both models are asked for the *same* names, they share their luck: a strange
+# name surprises both. Now a and b are not independent. They are mostly above their
+# means together, or below together, so a * b is mostly positive, and in (a - b) ** 2 =
+# a ** 2 + b ** 2 - 2 * a * b it is subtracted. The variance of the difference is
+# smaller. To measure it we need no new formula: take the difference name by name, and
+# the standard error of *that*.
 two_back = table(ALL_TRAIN_NAMES[:500], n_back=2)
 alone_1 = loss_and_error(letter_pairs)
 alone_2 = loss_and_error(two_back)
@@ -263,7 +308,8 @@ assert best_at[500] == 1 and best_at[sizes[-1]] == 3
 # last 1,000 people are held out. But popular names are on both sides: most of the 1,000
 # have a name that was counted already. `split_documents` drops such names, since we ask
 # how well a model guesses names that it does *not* know. Compare what the two measures
-# say of four tables.
+# say of four tables. (The column "counted" is a third: the loss on the names that the
+# table was counted on.)
 popularity = [1 / rank for rank in range(1, 4001)]
 rng = random.Random(16)
 people = rng.choices(ALL_TRAIN_NAMES[:4000], popularity, k=10000)
@@ -411,9 +457,9 @@ most_helpful = max(gains, key=gains.get)
 # 1.65, as unsure as among 5 letters. But what it has learnt is peculiar to them, and
 # misleads it everywhere else.
 #
-# And against the table of letter pairs at equal data the GPT is ahead, by about two
-# standard errors. With the five seeds it was ahead by 0.03 to 0.06, each ± 0.02: it
-# probably is better, and these 200 names cannot make it sure.
+# And against the table of letter pairs at equal data the GPT is ahead, by a little more
+# than two standard errors. But that is one seed. With the five it was ahead by 0.03 to
+# 0.06, each ± 0.02: it probably is better, and these 200 names cannot make it sure.
 
 # %%
 # The course's own table.
@@ -421,24 +467,28 @@ most_helpful = max(gains, key=gains.get)
 # Now look at the table that the course itself has been filling. The numbers are read
 # from what the chapters print (their .txt files). Only the losses are there, not the
 # single names, so two rows can only be compared as if they were measured on different
-# names: the error of a difference is sqrt(error ** 2 + error ** 2). That is too
+# names, with the error sqrt(error_1 ** 2 + error_2 ** 2) of section 3. That is too
 # cautious, because in truth the names are the same.
 #
 # In another way it is not cautious enough: most of these models began with random
 # numbers, and another seed would have given another loss. In chapter 16 such losses
 # were scattered by about 0.02, and here by half of that. We take 0.02 for every model
-# that was trained, and leave it out for the counted table, which has no seed. The two
-# kinds of chance are independent of each other, so their squares add up as well.
+# that began with random numbers. The table that was counted and the two that were
+# learnt from zeros (chapters 2 and 7) have no seed. The two kinds of chance are
+# independent of each other, so their squares add up as well.
+#
+# (The last row is from the appendix: chapter 13's run once more, computed in another
+# way. That it has the same loss is no luck, and no second piece of evidence.)
 #
 # A difference of more than two such errors is then called better or worse. That is not
 # a proof. In 5 of 100 comparisons of two equally good models, chance alone makes a
 # difference as large, and whoever makes many comparisons will meet some of these.
 SEED_SCATTER = 0.02
-IN_WORDS = {
+WITHOUT_SEED = ["ch01_counting", "ch02_nudge", "ch07_descent"]
+MODELS = {
     "ch01_counting": "letter pairs, counted",
     "ch02_nudge": "only the first letter is learnt",
     "ch07_descent": "letter pairs, learnt by descent",
-    "ch08_neurons": "neurons",
     "ch09_mlp": "MLP, three letters back",
     "ch10_attention": "attention alone",
     "ch12_residual_and_norm": "attention, residual and norm",
@@ -455,7 +505,7 @@ def compare(chapter_a, chapter_b):
     loss_b, error_b = own_table[chapter_b]
     variance = error_a**2 + error_b**2
     for chapter in (chapter_a, chapter_b):
-        if chapter != "ch01_counting":
+        if chapter not in WITHOUT_SEED:
             variance += SEED_SCATTER**2
     difference, error = loss_a - loss_b, math.sqrt(variance)
     if abs(difference) <= 2 * error:
@@ -466,9 +516,10 @@ def compare(chapter_a, chapter_b):
 print("7. The course's own table, turned on itself")
 print()
 print("chapter  model                              loss ± error  as unsure as among")
-own_table = printed_losses()
+losses = printed_losses()
+own_table = {chapter: losses[chapter] for chapter in MODELS if chapter in losses}
 for chapter, (loss, error) in own_table.items():
-    model = IN_WORDS.get(chapter, chapter)
+    model = MODELS[chapter]
     cell = with_error((loss, error)) if error else f"{loss:6.3f}        "
     print(f"{chapter[:4]:<8} {model:<32} {cell}   {perplexity(loss):5.1f} letters")
 print()
@@ -480,7 +531,7 @@ for chapter in with_errors:
     if chapter == "ch01_counting":
         continue
     difference, error, verdicts[chapter] = compare(chapter, "ch01_counting")
-    model = IN_WORDS.get(chapter, chapter)
+    model = MODELS[chapter]
     cell = f"{difference:+.3f} ± {error:.3f}"
     print(f"{chapter[:4]:<8} {model:<32} {cell}   {verdicts[chapter]}")
 print()
@@ -490,11 +541,11 @@ print(
     "All rows in order of their loss, and whether each is worse than the one above it:"
 )
 print()
-print(f"{by_loss[0][:4]:<8} {IN_WORDS.get(by_loss[0], by_loss[0]):<32}")
+print(f"{by_loss[0][:4]:<8} {MODELS[by_loss[0]]:<32}")
 for better, chapter in zip(by_loss, by_loss[1:]):
     difference, error, verdict = compare(chapter, better)
     n_apart += verdict == "worse"
-    model = IN_WORDS.get(chapter, chapter)
+    model = MODELS[chapter]
     cell = f"{difference:+.3f} ± {error:.3f}"
     print(f"{chapter[:4]:<8} {model:<32} {cell}   {verdict}")
 print()
@@ -538,9 +589,11 @@ for label, nats_of in smoothings.items():
 # still finds leaks later. Standard errors are often left out of published tables; ask
 # for them.
 #
-# What is still missing: sometimes a number is wrong because the code is. How do you
-# find out where? The bug hunt (examples/bughunt) is about that. And the appendix asks
-# what else there is to say about *how* all this is computed, and how fast.
+# What is still missing: you now know one GPT completely, and you can measure whether a
+# change to it is worth anything. What do GPT-2 and the models of today do differently?
+# Part VI asks that, one idea at a time, and begins where a text begins, with the
+# tokens: they need not be letters. (Sometimes a number is wrong because the code is.
+# The bug hunt, in examples/bughunt, is about finding out where.)
 #
 # Exercises (solutions and hints in ch19_solution.py):
 # 1. Without any formula: the *bootstrap*. From one set of 100 names pick 100 with

@@ -45,8 +45,9 @@ def letter_pairs(counted_names):
 #         gives sets of 100 in which some names are double and some are missing.
 # Hint 2: loss_and_error(nats_of, rng.choices(names, k=100))[0], 300 times; then stdev.
 #
-# They agree. The bootstrap needs no formula and no theory, only patience, and it also
-# works for measures that have no formula.
+# The losses are scattered as far as the standard error says. The bootstrap needs no
+# formula and no theory, only patience, and it also works for measures that have no
+# formula.
 table = letter_pairs(ALL_TRAIN_NAMES[:500])
 names = ALL_HELD_OUT_NAMES[:100]
 _, standard_error = loss_and_error(table, names)
@@ -66,8 +67,9 @@ assert abs(bootstrap / standard_error - 1) < 0.15
 # Hint 1: sorted(documents); count the first nine tenths, measure 500 of the last tenth.
 # Hint 2: with which letters do the names of the last tenth begin?
 #
-# The loss soars. Hardly any counted name begins as these do. Held-out names must come
-# from where the names come from on which the model will be used. (Sometimes that is
+# The loss is much higher, because hardly any of the names that were counted begins as
+# these do. Held-out names have to come from the same place as the names on which the
+# model will be used. (Sometimes that is
 # truly another place: whoever wants to predict tomorrow's names from today's must hold
 # out the newest, and a shuffled split would be the dishonest one.)
 documents = sorted(read_documents(os.path.join(ROOT, "input.txt")))
@@ -89,10 +91,10 @@ assert sorted_loss > fair_loss + 0.5
 # Hint 1: compute each table's nats on 1,000 names once, and keep them in a dictionary.
 # Hint 2: one choice may be lucky. Do it 100 times with other 20 names, and average.
 #
-# No. On its 20 names the winner looks better than it is: it is partly the table that
-# these names happen to suit, and that luck is gone on other names. There it is hardly
-# better than the average table. The more one tries, the worse this gets. Hence three
-# sets: to train on, to choose by, and to measure on once.
+# No, on other names it is not as good. On its 20 names the winner looks better than it
+# is: it is partly the table that these names happen to suit, and that luck is gone on
+# other names. There it is hardly better than the average table. The more one tries, the
+# worse this gets. Hence three sets: to train on, to choose by, and to measure on once.
 measured_on = ALL_HELD_OUT_NAMES[:1000]
 tables = []
 for i in range(12):

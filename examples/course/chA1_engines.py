@@ -330,10 +330,10 @@ assert fewer_nodes > cheaper_nodes
 # nothing to sweep up: the search has to look at every object that Python has.)
 #
 # What is left is the number of nodes. A node with sixteen multiplications takes longer
-# than a node with one, perhaps four times as long, but it does the work of 31. Our
-# model is nearly all dot products, so fusing these is nearly all there is to gain. The
-# other fused sums, `total` and `logsumexp`, save little time; they make small graphs
-# that fit on a page.
+# than a node with one, perhaps four times as long, but it does the work of 32: sixteen
+# products and sixteen sums. Our model is nearly all dot products, so fusing these is
+# nearly all there is to gain. The other fused sums, `total` and `logsumexp`, save
+# little time; they make small graphs that fit on a page.
 #
 # What production does: a node is a product of whole matrices. PyTorch's bookkeeping
 # takes microseconds for a node as well, but a model has a few hundred nodes, with

@@ -117,9 +117,22 @@ assert d_xs[0] == [xi.grad for xi in x] and d_w == by_values
 # the probabilities. To raise the first probability would raise the loss by 1 a unit,
 # but what the first gains the others lose, and there the loss falls by more. What
 # counts is whether a slope is above or below the *mean* of the slopes, which is 2,
-# weighted by the probabilities. And a token with a small probability can change it only
-# by little: when its score grows by h, its probability grows by about h times itself.
-# So: prob * (d_prob - mean). For the first token that is 1/3 * (1 - 2) = -1/3.
+# weighted by the probabilities.
+#
+# Here is how that follows. Write e[j] for exp(score[j]), and S for the sum of all e[j]:
+# then p[j] is e[j] / S. The slope of e[i] with respect to score[i] is e[i] itself, and
+# so is that of S. A larger S lowers every p[j], with the slope -e[j] / S ** 2, times
+# e[i]; and p[i] gains e[i] / S besides, since its own e grows:
+#
+#     slope of p[j] with respect to score[i] = -p[j] * p[i], plus p[i] if j is i
+#
+# (For three equal scores: 1/3 - 1/9 = 2/9 for its own probability, and -1/9 for each of
+# the others. The three add up to 0.) score[i] changes the loss through all p[j], so we
+# multiply each of these slopes by d_p[j] and add them up. p[i] is in each of them:
+#
+#     d_score[i] = p[i] * (d_p[i] - mean), where mean = the sum of p[j] * d_p[j]
+#
+# For the first token that is 1/3 * (1 - 2) = -1/3.
 scores = [Value(0.0), Value(0.0), Value(0.0)]
 backward_with(softmax(scores), [1.0, 2.0, 3.0])
 d_scores = by_hand.softmax_backward([1.0, 2.0, 3.0], probs=[1 / 3, 1 / 3, 1 / 3])
@@ -133,35 +146,66 @@ assert is_close(d_scores, [score.grad for score in scores])
 # %%
 # rmsnorm.
 #
-# y = x * scale, with one scale for all of x. If scale were a fixed number, d_x would be
-# d_y * scale. But scale depends on x: it makes y always the same size. Suppose the
-# slopes said: make all of y larger, each in proportion to what it is. rmsnorm cannot do
-# that, whatever x is, so such slopes must vanish on the way back. From any other d_y,
-# the part that points along y is taken out, and the rest goes through: a change of the
-# scale moves y only along y, so slopes at right angles to y do not feel it, and for
-# them the scale is as good as fixed. How large is that part? along = (d_y · y) / (y ·
-# y), and y · y is len(y), since the mean square of y is 1. With x = [3, 4], y is [0.85,
-# 1.13], and for d_y = [1, 2], along is 1.56.
+# y = x * scale, with one scale for all n numbers of x: (x · x / n + 1e-5) ** -0.5. If
+# scale were a fixed number, d_x would be d_y * scale. But x[i] is in scale, too, and
+# scale multiplies every x[j]. The chain rule gives the slope of scale with respect to
+# x[i], and the product rule adds the two ways in which x[i] reaches the loss:
+#
+#     slope of scale = -0.5 * (x · x / n + 1e-5) ** -1.5 * 2 * x[i] / n
+#                    = -scale ** 3 * x[i] / n
+#     d_x[i] = d_y[i] * scale + (d_y · x) * (-scale ** 3 * x[i] / n)
+#
+# Of the three scales in the last product, one turns d_y · x into d_y · y, one turns
+# x[i] into y[i], and one is left, as in the first product. So it is shorter with y:
+#
+#     d_x[i] = scale * (d_y[i] - along * y[i]), where along = (d_y · y) / n
+#
+# What does it say? y always has the same size. Suppose the slopes d_y said: make all of
+# y larger, each in proportion to what it is. rmsnorm cannot do that, whatever x is, so
+# such slopes must vanish on the way back. `along` measures how much of this wish there
+# is in d_y, that much is taken out, and the rest goes through. (For d_y = y a trace is
+# left, too small to be seen below: the 1e-5 makes the mean square of y a little less
+# than 1, so the size of y is not always quite the same.)
 x = [Value(3.0), Value(4.0)]
 backward_with(rmsnorm(x), [1.0, 2.0])
 ys, scales = by_hand.rmsnorm([[3.0, 4.0]])
 d_xs = by_hand.rmsnorm_backward([[1.0, 2.0]], ys, scales)
 d_along = by_hand.rmsnorm_backward(ys, ys, scales)  # slopes in proportion to y
-print("3. rmsnorm: x = [3, 4]")
+y, scale = ys[0], scales[0]
+along = (1.0 * y[0] + 2.0 * y[1]) / 2
+left_over = [1.0 - along * y[0], 2.0 - along * y[1]]
+print("3. rmsnorm: x = [3, 4], so n = 2")
 print()
-print(f"d_y = [1, 2]:  d_x by hand    {rounded(d_xs[0])}")
+print(f"x = [3, 4]:    scale          {scale:.4f}")
+print(f"               y              {rounded(y)}")
+print(f"d_y = [1, 2]:  along          {along:.4f}")
+print(f"               d_y - along*y  {rounded(left_over)}")
+print(f"               times scale    {rounded([scale * left for left in left_over])}")
+print(f"               d_x by hand    {rounded(d_xs[0])}")
 print(f"               d_x by Values  {rounded([xi.grad for xi in x])}")
 print(f"d_y = y:       d_x by hand    {rounded(d_along[0])}")
 print()
 assert is_close(d_xs[0], [xi.grad for xi in x])
-assert max([abs(d) for d in d_along[0]]) < 1e-5
+assert is_close(d_xs[0], [scale * left for left in left_over])
+assert 0 < max([abs(d) for d in d_along[0]]) < 1e-5
 
 # %%
 # attention.
 #
 # Token t mixes the values of all tokens up to t. On the way back its slope therefore
-# goes to all of *them*: to the value of each (times its share of attention), and to its
-# key. Here a text of four tokens, and a slope at the third token only. Who learns?
+# goes to all of *them*: to the value of each, and through its share of attention to its
+# key, and to t's own query. For one attention head, these are the lines forward, and
+# those back (scale is 1 / sqrt(head_dim), as in model.py):
+#
+#     score[s] = (q[t] · k[s]) * scale           d_q[t] += d_score[s] * scale * k[s]
+#                                                d_k[s] += d_score[s] * scale * q[t]
+#     share = softmax(score)                     d_score = the formula of section 2
+#     gathered[t] = the sum of share[s] * v[s]   d_share[s] = d_gathered[t] · v[s]
+#                                                d_v[s] += share[s] * d_gathered[t]
+#
+# (Read those on the right from the last to the first. Why `+=`? q[t] meets many keys,
+# and k[s] and v[s] are met by many later tokens.) Here is a text of four tokens, and a
+# slope at the third token only. Who learns?
 q = [[0.5, -0.2], [0.1, 0.4], [-0.3, 0.8], [0.6, 0.1]]
 k = [[0.2, 0.7], [-0.5, 0.3], [0.9, 0.0], [0.4, -0.6]]
 v = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 0.5]]
@@ -176,6 +220,20 @@ for t in range(4):
     cells = [f"{rounded(d[t]):<19}" for d in (d_q, d_k, d_v)]
     print(f"{t + 1:>5}  {share:<9} {' '.join(cells)}".rstrip())
 print()
+shares = weights[2][0]  # of the third token, which has the number 2 from 0 on
+d_shares = [v[s][0] + v[s][1] for s in range(3)]  # [1, 1] · v[s]
+d_scores = by_hand.softmax_backward(d_shares, shares)
+print(f"of the third token:  d_share {rounded(d_shares)}")
+print(f"                     d_score {rounded(d_scores)}")
+print()
+for s in range(3):
+    assert is_close(d_k[s], [d_scores[s] * 2**-0.5 * number for number in q[2]])
+    assert is_close(d_v[s], [shares[s], shares[s]])
+d_q_by_lines = [0.0, 0.0]
+for s in range(3):
+    for j in range(2):
+        d_q_by_lines[j] += d_scores[s] * 2**-0.5 * k[s][j]
+assert is_close(d_q[2], d_q_by_lines)
 assert d_k[3] == d_v[3] == [0.0, 0.0] and d_v[0] != [0.0, 0.0]
 
 # %%

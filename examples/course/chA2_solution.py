@@ -19,7 +19,8 @@ from microgpt.tools.terminal import Progress
 #
 # Hint 1: the slope of tanh(x) is 1 - tanh(x) ** 2; see value.py.
 #
-# y is enough: 1 - y * y. So nothing but the result has to be kept for the way back.
+# The result y is enough to find the slope, which is 1 - y * y. So nothing but y has to
+# be kept for the way back.
 
 
 def tanh_backward(d_ys, ys):
@@ -41,9 +42,10 @@ assert abs(d_xs[0] - x.grad) < 1e-12
 # Hint 1: change a copy of by_hand.py, and train once with each.
 # Hint 2: a check compares slopes with those of Values (or with nudges, chapter 2).
 #
-# Nothing tells you. It trains, the loss falls, and it falls about as far. The loss is
-# right; only some slopes are not, and most of what they say is still true. That is what
-# makes such mistakes dangerous. A check of the slopes themselves finds it at once.
+# Nothing tells you that there is a mistake. The model trains, and its loss falls about
+# as far as with the right slopes. The loss itself is right; only some of the slopes are
+# not, and most of what those say is still true. That is what makes such mistakes
+# dangerous. A check of the slopes themselves finds this one at once.
 with open(by_hand.__file__, encoding="utf-8") as file:
     source = file.read()
 assert source.count("(d_yi - along * yi)") == 1

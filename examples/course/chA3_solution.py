@@ -25,10 +25,10 @@ weights = [rng.gauss(0, 0.2) for _ in flatten(params)]
 # Hint 1: give each thread a model of its own: they would write into the same grads.
 # Hint 2: search for "GIL", the global interpreter lock.
 #
-# They gain nothing, in the usual Python. It has a lock that lets only one thread run
-# Python code at a time, so two threads take turns and need as long as one. Threads help
-# where a program waits, for a disk or for the network. (From 3.13 on, there are builds
-# of Python without the lock, called "free-threaded".)
+# In the usual Python, the two threads gain nothing. It has a lock that lets only one
+# thread run Python code at a time, so they take turns and need as long as one. Threads
+# help where a program waits, for a disk or for the network. (From 3.13 on, there are
+# builds of Python without the lock, called "free-threaded".)
 
 
 def with_two_threads(names):
@@ -69,10 +69,10 @@ print(f"  the gradients are right, and it is {ratio:.2f} times as fast")
 # Hint 1: the shares have 3, 2 and 2 names. How much does a single name count in the
 #         end, if it is in a share of 3? If it is in a share of 2?
 #
-# No. A name in a share of 2 counts 1/2 of 1/3, which is 1/6; one in the share of 3 only
-# 1/9; and all should count 1/7. The means have to be weighted by the sizes of their
-# shares, 3/7, 2/7 and 2/7. Dividing by the size of the whole batch, as `gradients`
-# does, comes to the same.
+# The mean of the means is not the mean of all names. A name in a share of 2 counts 1/2
+# of 1/3, which is 1/6; one in the share of 3 only 1/9; and all should count 1/7. The
+# means have to be weighted by the sizes of their shares, 3/7, 2/7 and 2/7. Dividing by
+# the size of the whole batch, as `gradients` does, comes to the same.
 names = TRAIN_NAMES[:7]
 _, right = gradients(params, weights, names, batch_size=7)
 shares = [names[rank::3] for rank in range(3)]

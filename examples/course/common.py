@@ -17,6 +17,9 @@ from collections.abc import Callable, Sequence
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # So that `python examples/course/ch01_counting.py` works without installing anything.
 sys.path.insert(0, ROOT)
+# Some chapters of part VI use what examples/gpt2 has, such as plain_bpe.py. It comes
+# last, so that a file there never hides one of the course's own.
+sys.path.append(os.path.join(ROOT, "examples", "gpt2"))
 
 from microgpt import (  # noqa: E402
     CharTokenizer,
@@ -67,7 +70,7 @@ def loss_and_error(
     measured on other names of the same kind. The characters of one name depend on each
     other, so it is computed from the names, not from the single characters.
     """
-    return _mean_and_error([_checked(nats_of(name), name) for name in names])
+    return mean_and_error([_checked(nats_of(name), name) for name in names])
 
 
 def difference_and_error(
@@ -82,7 +85,7 @@ def difference_and_error(
     for name in names:
         a, b = _checked(nats_of_a(name), name), _checked(nats_of_b(name), name)
         differences.append([nats_a - nats_b for nats_a, nats_b in zip(a, b)])
-    return _mean_and_error(differences)
+    return mean_and_error(differences)
 
 
 def _checked(nats: Sequence[float], name: str) -> list[float]:
@@ -94,8 +97,12 @@ def _checked(nats: Sequence[float], name: str) -> list[float]:
     return list(nats)
 
 
-def _mean_and_error(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Return (the mean of all numbers, its standard error over independent groups)."""
+def mean_and_error(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return (the mean of all numbers, its standard error over independent groups).
+
+    A group holds what belongs together, such as the surprises at the characters of one
+    name. The two functions above use this; chapter 19 derives it.
+    """
     n_numbers = sum([len(group) for group in groups])
     mean = sum([sum(group) for group in groups]) / n_numbers
     # How much each group, with the number of its members, pulls the mean to its side.
