@@ -1,7 +1,8 @@
 """Byte-pair encoding in forty lines: count the pairs, merge the most frequent, repeat.
 
 Before this came `weights.py`, which reads a model's numbers; next comes `bpe.py`, which
-does the same as this for real texts, exactly as GPT-2 does, and fast.
+does the same as this for real texts, exactly as GPT-2 does, and fast. Chapter 20 of the
+course grows the same functions step by step, on letters in place of bytes.
 
 Why tokens that are neither letters nor words? With one token a letter, as in
 `microgpt.tokenizer`, a text is long, and a model has to spend its work on spelling.
@@ -16,7 +17,7 @@ every common word of English is one token, and a rare one a few.
     pair      two tokens side by side                      (b"l", b"o"), three times
     merge     a pair that was made one token               (b"l", b"o") -> b"lo"
 
->>> merges = learn("low lower lowest", n_merges=3)
+>>> merges = learn(["low lower lowest"], n_merges=3)
 >>> merges
 [(b'l', b'o'), (b'lo', b'w'), (b' ', b'low')]
 >>> encode("slow low", merges)       # "slow" is new, and still made of what is known
@@ -29,6 +30,7 @@ subword units", 2016.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 Pair = tuple[bytes, bytes]
 
@@ -52,17 +54,27 @@ def merge_pair(tokens: list[bytes], pair: Pair) -> list[bytes]:
     return merged
 
 
-def learn(text: str, n_merges: int) -> list[Pair]:
-    """Return the merges learnt from a text, in their order; fewer if nothing is left.
+def learn(texts: Iterable[str], n_merges: int) -> list[Pair]:
+    """Return the merges learnt from some texts, in their order; fewer if none is left.
 
-    Of pairs that are equally frequent, the one that comes first in the text is taken.
+    No merge crosses from one text into the next. Of pairs that are equally frequent,
+    the one that comes first in the texts is taken. One text by itself goes into a list.
+    A str in its place: ValueError, because to Python it is a row of one-letter texts.
     """
-    tokens = single_bytes(text)
+    if isinstance(texts, str):
+        raise ValueError("texts is one str: put it into a list")
+    texts_as_tokens = [single_bytes(text) for text in texts]
     merges: list[Pair] = []
-    while len(merges) < n_merges and len(tokens) > 1:
-        pair_counts = Counter(zip(tokens, tokens[1:]))
+    while len(merges) < n_merges:
+        pair_counts: Counter[Pair] = Counter()
+        for tokens in texts_as_tokens:
+            pair_counts.update(zip(tokens, tokens[1:]))
+        if not pair_counts:
+            break  # every text is a single token by now
         [(most_frequent, _)] = pair_counts.most_common(1)
-        tokens = merge_pair(tokens, most_frequent)
+        texts_as_tokens = [
+            merge_pair(tokens, most_frequent) for tokens in texts_as_tokens
+        ]
         merges.append(most_frequent)
     return merges
 
