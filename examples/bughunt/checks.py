@@ -22,6 +22,7 @@ from microgpt.model import cross_entropy as right_cross_entropy
 from microgpt.model import document_loss as right_document_loss
 from microgpt.model import linear as right_linear
 from microgpt.model import softmax as right_softmax
+from microgpt.model import token_losses as right_token_losses
 from microgpt.sampling import generate, token_probabilities
 from microgpt.value import Value, dot, logsumexp, relu, total
 
@@ -472,6 +473,141 @@ def check_statistics(bug: ModuleType, show: Show) -> bool:
     return table(show, rows)
 
 
+def check_completion(bug: ModuleType, show: Show) -> bool:
+    """Ask for the loss of names, given their first letters, and for its gradients."""
+    config = GPTConfig(TOKENIZER.vocab_size, n_head=2, n_embd=8)
+    params = init_params(config, random.Random(1))
+    rng = random.Random(2)
+    for weight in flatten(params):
+        weight.data = rng.gauss(0, 0.2)
+    rows = []
+    show("The first letters of a name are the prompt, the rest is the completion:")
+    for beginning, rest in (("em", "ily"), ("an", "na"), ("li", "li"), ("o", "tto")):
+        prompt = [TOKENIZER.bos, *TOKENIZER.encode(beginning)]
+        completion = [*TOKENIZER.encode(rest), TOKENIZER.bos]
+        losses = right_token_losses(params, config, [*prompt, *completion])
+        asked = losses[-len(completion) :]
+        expected = total(asked) * (1 / len(asked))
+        got = bug.completion_loss(params, config, prompt, completion)
+        rows.append((f"loss of {beginning}|{rest}", expected.data, got.data))
+        # The slope of a row of the head which only a prompt's letter could move up.
+        slopes = []
+        for loss in (expected, got):
+            loss.backward()
+            slopes.append(params["lm_head"][prompt[-1]][0].grad)
+            for weight in flatten(params):
+                weight.grad = 0.0
+        rows.append((f"  a slope, for {beginning[-1]!r}", *slopes))
+    return table(show, rows, ("", "expected", "got"))
+
+
+def check_frozen(bug: ModuleType, show: Show) -> bool:
+    """Fine-tune the second of two matrices: does the first one move?"""
+
+    def small_model() -> dict[str, Matrix]:
+        rng = random.Random(1)
+        return {"body": matrix(3, 2, rng), "head": matrix(2, 3, rng)}
+
+    def loss_of(params: dict[str, Matrix]) -> Value:
+        outputs = []
+        for x, target in (((1.0, 0.5), 1.0), ((-0.5, 1.0), -1.0)):
+            hidden = right_linear([Value(xi) for xi in x], params["body"])
+            out = right_linear(hidden, params["head"])
+            outputs += [(out[0] - target) ** 2, (out[1] + target) ** 2]
+        loss: Value = total(outputs)
+        return loss
+
+    before, expected, got = small_model(), small_model(), small_model()
+    optimizer = Adam(flatten({"head": expected["head"]}), weight_decay=0.1)
+    for _ in range(20):
+        loss_of(expected).backward()
+        optimizer.step(lr=0.1)
+    bug.fine_tune(got, ["head"], lambda: loss_of(got), 20, lr=0.1)
+
+    show("A model of two matrices. body is frozen, head is fine-tuned for 20 steps:")
+    rows = []
+    for name in ("body", "head"):
+        for i, row in enumerate(before[name]):
+            for j, weight in enumerate(row):
+                rows.append(
+                    (
+                        f"{name}[{i}][{j}] from {weight.data:+.4f} to",
+                        expected[name][i][j].data,
+                        got[name][i][j].data,
+                    )
+                )
+    return table(show, rows, ("", "expected", "got"))
+
+
+def check_lora(bug: ModuleType, show: Show) -> bool:
+    """Compare LoRA at four ranks with the formula, and with itself once merged."""
+    rng = random.Random(1)
+    x = [Value(rng.gauss(0, 1)) for _ in range(8)]
+    w = matrix(8, 8, rng)
+    alpha = 4.0
+    show(
+        "x has 8 numbers, w is 8 x 8, alpha is 4. The first output, with LoRA beside w:"
+    )
+    rows, merged_rows, slope_rows = [], [], []
+    for rank in (1, 2, 4, 8):
+        a, b = matrix(rank, 8, rng), matrix(8, rank, rng)
+        narrow = [dot(row, x).data for row in a]
+        by_hand = dot(w[0], x).data
+        for k in range(rank):
+            by_hand += alpha / rank * b[0][k].data * narrow[k]
+        y = bug.linear_with_lora(x, w, a, b, alpha)[0]
+        rows.append((f"rank {rank}", by_hand, y.data))
+        y_merged = dot(bug.merged(w, a, b, alpha)[0], x)
+        merged_rows.append((f"rank {rank}, merged into w", by_hand, y_merged.data))
+        y.backward()
+        slope = alpha / rank * narrow[0]
+        slope_rows.append((f"rank {rank}, slope for b[0][0]", slope, b[0][0].grad))
+    heads = ("", "expected", "got")
+    return table(show, [*rows, *merged_rows, *slope_rows], heads)
+
+
+def check_dpo(bug: ModuleType, show: Show) -> bool:
+    """Train a table by DPO twice: with a reference that stays, and with the file's."""
+    rng = random.Random(1)
+    start = [[rng.gauss(0, 0.5) for _ in range(5)] for _ in range(5)]
+    texts = [([0, 1, 2, 0], [0, 3, 3, 0]), ([0, 2, 0], [0, 4, 1, 0])]
+    beta, lr, n_steps = 0.5, 1.0, 200
+
+    def log_p(logits: Matrix, tokens: Sequence[int]) -> Any:
+        surprises = []
+        for token_id, target_id in zip(tokens, tokens[1:]):
+            surprises.append(right_cross_entropy(logits[token_id], target_id))
+        return total(surprises) * -1.0
+
+    def margin(policy: Matrix, pair: tuple[list[int], list[int]]) -> Any:
+        better, worse = pair
+        moved_better = log_p(policy, better) - log_p(start, better)
+        return moved_better - (log_p(policy, worse) - log_p(start, worse))
+
+    policy = [[Value(logit) for logit in row] for row in start]
+    expected = []
+    for step in range(n_steps):
+        loss = logsumexp([Value(0.0), margin(policy, texts[step % 2]) * -beta])
+        loss.backward()
+        for row in policy:
+            for logit in row:
+                logit.data -= lr * logit.grad
+                logit.grad = 0.0
+        expected.append(loss.data)
+    got_policy = [[Value(logit) for logit in row] for row in start]
+    got = bug.train(got_policy, texts, beta, lr, n_steps)
+    show("A table of letter pairs learns from two pairs of texts. Its loss, in nats:")
+    shown = (1, 2, 10, 50, 200)
+    rows = [(str(n), expected[n - 1], got[n - 1]) for n in shown]
+    well = table(show, rows, ("step", "expected", "got"), bar=40)
+    show("How much further it has raised the better text than the worse, in the end:")
+    rows = []
+    for i, pair in enumerate(texts, start=1):
+        right, ours = margin(policy, pair).data, margin(got_policy, pair).data
+        rows.append((f"pair {i}", right, ours))
+    return table(show, rows) and well
+
+
 class Bug(NamedTuple):
     """One file of the hunt: what it is about, its check, and the hint for --hint."""
 
@@ -577,5 +713,29 @@ BUGS = [
         "a model that changes while it is looked at",
         check_statistics,
         "the running mean before and after a call with is_learning=False.",
+    ),
+    Bug(
+        "bug17_completion.py",
+        "a loss that minds what others have written",
+        check_completion,
+        "which names are right, and where else the completion's first letter stands.",
+    ),
+    Bug(
+        "bug18_frozen.py",
+        "weights that were told to stay, and creep away",
+        check_frozen,
+        "all that a step of Adam does to a weight whose gradient is 0.",
+    ),
+    Bug(
+        "bug19_lora.py",
+        "an addition that is right at one rank, and at no other",
+        check_lora,
+        "how often alpha / rank stands between x and the result.",
+    ),
+    Bug(
+        "bug20_dpo.py",
+        "a loss that stays at log 2, and a policy that runs away",
+        check_dpo,
+        "what the reference holds after the first step, and what stands in its rows.",
     ),
 ]

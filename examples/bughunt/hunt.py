@@ -1,4 +1,4 @@
-"""The bug hunt: sixteen small files, one bug in each. Find it, mend it, run this again.
+"""The bug hunt: small files, one bug in each. Find it, mend it, run this again.
 
     python examples/bughunt/hunt.py             which are found, and which are not yet
     python examples/bughunt/hunt.py 3           the symptom of bug 3

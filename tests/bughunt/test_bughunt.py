@@ -39,8 +39,8 @@ def repaired(folder, number, *replacements):
     (folder / FILES[number - 1]).write_text(text, encoding="utf-8")
 
 
-def test_there_are_sixteen_bugs_and_as_many_answers_and_nothing_else():
-    assert len(FILES) == 16
+def test_there_are_as_many_answers_as_bugs_and_nothing_else():
+    assert len(FILES) >= 20
     assert sorted(path.name for path in FOLDER.glob("bug*.py")) == FILES
     assert sorted(path.name for path in ANSWERS.glob("*.py")) == FILES
 
@@ -109,6 +109,17 @@ OTHER_RIGHT_REPAIRS = [
          ("            mean, variance = self.mean, self.variance\n",
           "            mean, variance = self.mean, self.variance\n"
           "        else:\n            self.keep(mean, variance)\n")),
+    (17, ("tokens.index(completion[0])", "len(tokens) - len(completion)")),
+    (18, ("        optimizer.step(lr)",
+          "        kept = flatten({name: params[name] for name in frozen})\n"
+          "        before = [weight.data for weight in kept]\n"
+          "        optimizer.step(lr)\n"
+          "        for weight, data in zip(kept, before):\n"
+          "            weight.data = data")),
+    (19, ("    scale = alpha / len(a)\n    addition = [number * scale for",
+          "    addition = [number for")),
+    (20, ("[list(row) for row in policy]",
+          "[[type(x)(x.data) for x in row] for row in policy]")),
 ]  # fmt: skip
 
 
@@ -161,6 +172,27 @@ WRONG_REPAIRS = [
     (16, ("        self.keep(mean, variance)\n", "")),
     (16, ("        self.keep(mean, variance)\n        if not is_learning:",
           "        if is_learning:\n            self.keep(mean, variance)")),
+    (17, ("tokens.index(completion[0])", "len(prompt) + 1")),
+    (17, ("tokens.index(completion[0])", "len(prompt) - 1")),
+    (17, ("completion[0]", "completion[-1]")),
+    (17, ("tokens.index(completion[0])", "len(prompt)"),
+         ("1 / len(losses)", "1 / (len(tokens) - 1)")),
+    # The frozen ones stay, but the trained ones are no longer pulled towards 0.
+    (18, (", weight_decay=0.1", "")),
+    (18, ("if name not in trained", "if name in trained")),
+    (18, ("flatten(params), weight_decay=0.1",
+          "flatten({name: params[name] for name in frozen}), weight_decay=0.1")),
+    # Merged and beside the weight are equal, and both are wrong.
+    (19, ("dot(row_of_b, column) * scale", "dot(row_of_b, column) * scale * scale")),
+    (19, ("alpha / len(a)\n    narrow", "1 / len(a)\n    narrow")),
+    (19, ("alpha / len(a)\n    addition", "len(a) / alpha\n    addition")),
+    (20, ("[list(row) for row in policy]", "list(policy)")),
+    # A copy, but a new one at each step.
+    (20, ("        moved = []",
+          "        moved = []\n"
+          "        reference = [[x.data for x in row] for row in policy]")),
+    # A reference that stays, and is not the start.
+    (20, ("[list(row) for row in policy]", "[[0.0 for _ in row] for row in policy]")),
 ]  # fmt: skip
 
 
@@ -199,16 +231,17 @@ def test_an_edit_that_broke_the_file_is_said_in_one_line(tmp_path, capsys):
     assert "bug01_backward.py stopped in what was asked of it: AttributeError" in out
 
 
-@pytest.mark.parametrize("folder, n_found", [(FOLDER, 0), (ANSWERS, 16)])
+@pytest.mark.parametrize("folder, n_found", [(FOLDER, 0), (ANSWERS, len(FILES))])
 def test_the_list_says_what_is_found(folder, n_found, capsys):
-    assert hunt.main([], str(folder)) == (0 if n_found == 16 else 1)
+    assert hunt.main([], str(folder)) == (0 if n_found == len(FILES) else 1)
     out = capsys.readouterr().out
-    assert out.count(" not found yet ") == 16 - n_found
-    assert f"{n_found} of 16 found" in out.splitlines()
+    assert out.count(" not found yet ") == len(FILES) - n_found
+    assert f"{n_found} of {len(FILES)} found" in out.splitlines()
 
 
 @pytest.mark.parametrize(
-    "argv", [["0"], ["17"], ["three"], ["1", "2"], ["--all"], ["--hint"]]
+    "argv",
+    [["0"], [str(len(FILES) + 1)], ["three"], ["1", "2"], ["--all"], ["--hint"]],
 )
 def test_bad_input_is_one_line_and_exit_code_2(argv, capsys):
     assert hunt.main(argv) == 2
