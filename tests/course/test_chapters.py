@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,28 @@ SHOWN = {
     "ch17_sampling.svg": ["different from each other", "real", "temperature"],
     "ch18_kv_cache.svg": ["millions of multiplications", "tokens in the text"],
     "ch19_leak.svg": ["the last 1,000, leaky", "letters back"],
+    "ch20_tokens.svg": ["names", "manual", "measured", "merges learnt"],
+    "ch21_places.svg": ["GPT", "characters before it in the window", "nats"],
+    "ch22_mask.svg": ["Masked, after softmax", "looks at \u2192", "0.72", "4.2"],
+    "ch22_batch.svg": ["jonathan", "looks at \u2192", "character \u2192", "(pad)"],
+    "ch23_activations.svg": ["ReLU", "squared ReLU", "GELU", "what goes in"],
+    "ch23_schedules.svg": ["20 steps of warm-up, then a cosine", "learning rate"],
+    "ch23_looks.svg": ["head 0", "head 1", "looks from \u2193", "looks at \u2192"],
+    "ch24_scores.svg": ["Places that are added", "Places that turn", "query at \u2193"],
+    "ch24_speeds.svg": ["an arrow with speed 0.1", "the mean of all four arrows"],
+    "ch24_echo.svg": ["no positions", "learned (wpe)", "RoPE"],
+    "ch24_distance.svg": ["distances that occurred in training"],
+    "ch25_cache.svg": ["grouped-query, 8 key heads", "gigabytes"],
+    "ch26_tiles.svg": ["query \u2193", "key \u2192", "-1", "1", "11"],
+    "ch26_memory.svg": ["the whole table", "tiles of 16 by 16: always 352"],
+    "ch27_silu.svg": ["silu(x) = x * sigmoid(x)", "relu(x) ** 2, of microgpt"],
+    "ch28_accuracy.svg": [
+        "from scratch",
+        "right answers, of 100 (bars: standard error)",
+    ],
+    "ch29_lengths.svg": ["before, any wish", "after: SHORT", "letters in the name"],
+    "ch30_additions.svg": ["head alone", "LoRA", "loss on test words (nats)"],
+    "ch31_preferences.svg": ["the reward", "nats a name", "step"],
     "chA1_dot.svg": ["dot", "data 32", "grad 1", "grad 6", "x1", "y6"],
     "chA2_lines.svg": ["2. x0 = rmsnorm(embedded)", "13. logits = linear(x2, lm_head)"],
     "chA3_many_processes.svg": ["ideal", "measured here", "names in a batch"],
@@ -116,10 +139,28 @@ def check_pictures(printed: str, folder: Path) -> None:
             assert text in texts, f"{name} does not show {text!r}"
 
 
+@pytest.fixture(scope="session")
+def kept_model(tmp_path_factory):
+    """Return where the model of chapter 14 is kept, once a chapter has trained it."""
+    return tmp_path_factory.mktemp("kept") / "ch14_gpt_6000.json"
+
+
+def run_with_model(folder: Path, kept_model: Path, *argv: object) -> str:
+    """Run a script in a folder in which chapter 14 has, or has not yet, been run."""
+    path = folder / "out" / kept_model.name
+    if kept_model.exists():
+        path.parent.mkdir()
+        shutil.copy(kept_model, path)
+    printed = run(folder, *argv)
+    if path.exists():
+        shutil.copy(path, kept_model)
+    return printed
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=number_of)
-def test_a_chapter_prints_its_txt_and_knows_the_answers(chapter, tmp_path):
+def test_a_chapter_prints_its_txt_and_knows_the_answers(chapter, kept_model, tmp_path):
     answers_path = tmp_path / "answers.json"
-    printed = run(tmp_path, RUN_CHAPTER, chapter, answers_path)
+    printed = run_with_model(tmp_path, kept_model, RUN_CHAPTER, chapter, answers_path)
     record = chapter.with_suffix(".txt")
     if os.environ.get("RECORD"):
         record.write_text(printed, encoding="utf-8")
@@ -140,8 +181,8 @@ def test_a_chapter_prints_its_txt_and_knows_the_answers(chapter, tmp_path):
 
 
 @pytest.mark.parametrize("solution", SOLUTIONS, ids=number_of)
-def test_a_solution_runs_and_its_assertions_hold(solution, tmp_path):
-    assert run(tmp_path, solution) != ""
+def test_a_solution_runs_and_its_assertions_hold(solution, kept_model, tmp_path):
+    assert run_with_model(tmp_path, kept_model, solution) != ""
 
 
 def test_every_chapter_has_a_solution():
