@@ -6,6 +6,7 @@ none, and some of them cannot even be imported without PyTorch.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 
@@ -15,3 +16,12 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if is_script and not collection_path.name.startswith("test_"):
         return True
     return None
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as usual, and let the processes that the tests start take it.
+
+    A shell that starts the tests in the background has them ignore it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
