@@ -21,6 +21,7 @@ from tests.reference.online_softmax_reference import (
     rows_by_formula,
 )
 
+pytest.importorskip("tracemalloc")  # with which the chapter measures; PyPy has none
 CHAPTER = functions_of("ch26_online_softmax")
 
 
