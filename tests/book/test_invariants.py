@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import importlib.util
 import math
 import os
 import random
@@ -66,7 +67,10 @@ def imported_by(path):
 def is_in_the_standard_library(name):
     if hasattr(sys, "stdlib_module_names"):  # from Python 3.10 on
         return name in sys.stdlib_module_names
-    return "site-packages" not in str(getattr(__import__(name), "__file__", ""))
+    if name in sys.builtin_module_names:
+        return True
+    # Found and not imported: PyPy has a tracemalloc, but not what that imports.
+    return "site-packages" not in str(importlib.util.find_spec(name).origin)
 
 
 def test_the_package_and_the_examples_import_the_standard_library_alone():
