@@ -269,11 +269,11 @@ def test_the_uses_of_a_parameter_sum_to_its_grad(page, found) -> None:
       [...row.children].map((cell) => cell.innerText))""")
     *uses, total = rows
     assert len(uses) == 5  # one for each token that the model reads
-    places = {where for *_, where in uses}
-    assert len(places) == 5
+    users = {user for user, *_ in uses}
+    assert len(users) == 5
     for token, letter in enumerate(["BOS", "m", "a", "i", "a"]):
-        assert sum(f"position {token} “{letter}”" in where for where in places) == 1
-    assert all(where.startswith("linear, line ") for where in places)
+        assert sum(f"position {token} “{letter}”" in user for user in users) == 1
+    assert all(where.startswith("linear, line ") for *_, where in uses)
     added = [float(row[-2]) for row in uses]
     assert sum(added) == pytest.approx(found.grads[node], rel=2e-3)
     assert float(total[-2]) == pytest.approx(found.grads[node], rel=1e-3)
@@ -309,6 +309,94 @@ def test_the_parts_of_a_logit_sum_to_it(page, found) -> None:
     assert sum(more) == pytest.approx(found.data[node] - mean, abs=2e-3)
     assert float(total) == pytest.approx(found.data[node], rel=1e-3)
     assert float(above) == pytest.approx(found.data[node] - mean, rel=1e-3)
+
+
+def test_each_part_of_a_logit_opens_into_the_numbers_that_it_is_made_of(
+    page, found
+) -> None:
+    logits = [names["return"] for _, names in tracer.calls_of(found, "gpt")]
+    page.execute_script("ask(arguments[0])", logits[2][1])
+    heads = page.execute_script("""
+    return [...document.querySelectorAll("#why [data-open]")].map((x) => x.dataset.open)""")
+    assert len(heads) == 2 + 2 * (2 + 4)  # four looks for each of the two layers
+    seen = set()
+    for head in heads:
+        press(page, f'#why [data-open="{head}"]')
+        rows = page.execute_script("""
+        return [...document.querySelectorAll("#why tr")].slice(1).map((row) =>
+          [row.querySelector("[data-open]")?.dataset.open ?? "",
+           row.querySelector(".term [data-number]")?.dataset.number ?? "",
+           ...[...row.children].slice(1).map((cell) => cell.innerText)])""")
+        at = [name for name, *_ in rows].index(head)
+        _, _, *part = rows[at]
+        terms = []
+        for name, number, *sums in rows[at + 1 : -1]:
+            if name:
+                break
+            if sums[0]:
+                terms.append(list(map(float, sums)))
+                seen.add(int(number))
+        assert len(terms) == (4 if "looks at" in head else 8)
+        for column in (0, 1):
+            total = sum(term[column] for term in terms)
+            assert total == pytest.approx(float(part[column]), abs=2e-3)
+        press(page, f'#why [data-open="{head}"]')
+        assert (
+            page.execute_script("return document.querySelector('#why .term')") is None
+        )
+    # Looks lead to numbers of v, the halves of a layer to what they returned; all of
+    # these were computed from others, so that it goes on down from there.
+    for function, key in (
+        ("attention", "v"),
+        ("attention", "return"),
+        ("mlp", "return"),
+    ):
+        found_there = [
+            number
+            for step, names in tracer.calls_of(found, function)
+            if step.place[0] <= 2
+            for number in names[key]
+        ]
+        assert seen & set(found_there)
+    page.execute_script("page.opened.add('mlp, layer 1'); drawNumber()")
+    press(page, "#why .term .ask")
+    assert "Computed from 32 inputs" in text(page, "#from") or "64 inputs" in text(
+        page, "#from"
+    )
+
+
+def test_the_line_of_a_number_is_shown_and_leads_to_its_moment(page, found) -> None:
+    step = next(i for i, s in enumerate(found.steps) if "weights" in s.changed)
+    node = found.steps[step].changed["weights"][0]
+    page.execute_script("ask(arguments[0])", node)
+    made = found.steps[found.born[node]]
+    assert f"{made.function}, line {made.line}: " in text(page, "#about")
+    press(page, "#about [data-stop]")
+    assert page.execute_script("return page.at") == found.born[node]
+    press(page, "#used [data-stop]")
+    user = page.execute_script(
+        "return Number(document.querySelector('#used .ask').dataset.number)"
+    )
+    assert page.execute_script("return page.at") == found.born[user]
+
+
+def test_an_attention_weight_says_who_looks_at_whom(page, found) -> None:
+    weights = [w for w in tracer.attention_weights(found) if w["pos"] == 3]
+    page.execute_script("ask(arguments[0])", weights[0]["weights"][1])
+    assert "(i at 3 looks at m at 1)" in text(page, "#about")
+
+
+def test_the_inputs_of_a_logit_say_what_is_more_than_average(page, found) -> None:
+    logits = [names["return"] for _, names in tracer.calls_of(found, "gpt")]
+    page.execute_script("ask(arguments[0])", logits[1][3])
+    rows = page.execute_script("""
+    return [...document.querySelectorAll("#from tr")].map((row) =>
+      [...row.children].map((cell) => cell.innerText))""")
+    assert rows[0][3] == "more than average"
+    data = [found.data[logit] for logit in logits[1]]
+    more = [float(row[3]) for row in rows[1:] if row[3] != "″"]
+    assert len(more) == len(rows[1:]) // 2
+    assert sum(more) == pytest.approx(data[3] - sum(data) / len(data), abs=2e-3)
 
 
 # What is said of a number is true of it, whatever the cells show.
@@ -574,7 +662,26 @@ def test_ten_nudges_give_pythons_numbers_for_every_node(browser, folder) -> None
     losses = [float(text(browser, f"#loss-{name}")) for name in ("before", "after")]
     assert losses[0] == before.data[before.root]
     assert losses[1] == pytest.approx(after.data[after.root], abs=1e-9)
+    # Every number says what it was, and the ones that were changed are marked.
+    shown = browser.execute_script(
+        "return [...document.querySelectorAll('#about tr')].map((row) =>"
+        "  [...row.children].map((cell) => cell.innerText))"
+    )
+    assert shown[0] == ["", "value", "before your change"]
+    assert float(shown[1][2]) == before.data[i]
+    assert float(shown[2][2]) == before.grads[i]
+    marked = browser.execute_script(
+        "return [...document.querySelectorAll('#matrix-cells .changed')].map((cell) =>"
+        "  Number(cell.dataset.number))"
+    )
+    rows = len(before.data[: len(parameters)]) and browser.execute_script(
+        "return matrixOf('wte').rows * matrixOf('wte').columns"
+    )
+    moved = [j for j in range(rows) if parameters[j].data != before.data[j]]
+    assert marked == moved
     press(browser, "#undo")
+    assert browser.execute_script("return document.querySelector('.changed')") is None
+    assert not browser.find_element("id", "undo").is_displayed()
     assert difference(browser, before) == 0
     # What was undone does not come back with the next change.
     for parameter, data in zip(parameters, before.data):
@@ -848,6 +955,37 @@ def test_text_stands_out_and_the_page_is_no_wider_than_the_window(
     })""")
     assert min(ratios) >= 4.5
     assert page.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_nothing_of_a_number_is_cut_off_on_a_phone(page, found) -> None:
+    look(page, 360, dark=False)
+    logits = [names["return"] for _, names in tracer.calls_of(found, "gpt")]
+    page.execute_script(
+        "page.opened.add('mlp, layer 1'); draw(); ask(arguments[0])", logits[3][2]
+    )
+    for node in (logits[3][2], 3):
+        page.execute_script("ask(arguments[0])", node)
+        outside = page.execute_script("""
+        const edge = document.querySelector("#number").getBoundingClientRect().right;
+        return [...document.querySelectorAll("#number :is(td, th, button)")]
+          .filter((each) => each.getBoundingClientRect().right > edge)
+          .map((each) => each.innerText)""")
+        assert outside == []
+    outside = page.execute_script("""
+    return [...document.querySelectorAll("#heads > *")].filter((each) =>
+      each.getBoundingClientRect().right > each.closest("section").getBoundingClientRect().right
+    ).length""")
+    assert outside == 0
+
+
+def test_a_pressed_attention_cell_stands_out_from_the_marked_row(page) -> None:
+    press(page, "#heads tr.read .cell")
+    shadows = page.execute_script("""
+    return [...document.querySelectorAll("#heads tr.read .cell")].map((cell) =>
+      [cell.classList.contains("asked"), getComputedStyle(cell).boxShadow])""")
+    assert {asked for asked, _ in shadows} == {True, False}
+    for asked, shadow in shadows:
+        assert (shadow != "none") == asked
 
 
 def test_everything_has_a_name_in_the_accessibility_tree(page) -> None:

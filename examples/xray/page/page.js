@@ -12,6 +12,8 @@ const page = {
   shown: [], // the state that the cells show, or two of them
   snapshot: 0, // which of the states it was before any nudge
   nudges: new Map(), // parameter: its new number
+  meanings: new Map(), // node: what it is about, if that is not in its name
+  opened: new Set(), // the parts of a logit that are shown in full
   view: "data", at: 0, token: 0, node: 0, trail: [], visited: 0,
   pointed: null, // what the line at the bottom is about
   called: "", // the name under which the number was pressed
@@ -42,6 +44,9 @@ function withDigits(x, digits) {
   if (size < 1e-4 || size >= 1e6) return x.toExponential(digits > 2 ? 2 : 0);
   return String(Number(x.toPrecision(digits)));
 }
+// At most seven characters, so that cells stay as wide as each other.
+const inCell = (x) => (x && Math.abs(x) < 1e-3 ? x.toExponential(0)
+  : withDigits(x, Math.abs(x) < 0.01 ? 1 : 2));
 const percent = (p) => `${(100 * p).toFixed(1)}%`;
 const largestOf = (numbers) => numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
@@ -99,18 +104,41 @@ function placeOf([, , , , pos, layer, head]) {
   return parts.join(", ");
 }
 
-function madeAt(node) {
+const placeWhere = (node) => (born(node) ? placeOf(born(node)) : "");
+
+function lineWhere(node) {
   const step = born(node);
-  if (!step) return "";
-  const place = placeOf(step);
-  return `${page.meta.functions[step[0]].name}, line ${step[1]}${place ? `, ${place}` : ""}`;
+  return step ? `${page.meta.functions[step[0]].name}, line ${step[1]}` : "";
 }
 
-// Which row of a parameter's matrix stands for which token.
+const madeAt = (node) => [lineWhere(node), placeWhere(node)].filter((part) => part).join(", ");
+
+// A button that goes to the moment at which a number was made.
+function lineButton(node, text = lineWhere(node)) {
+  const label = `go to ${madeAt(node)}, in the code`;
+  return make("button", { class: "ask", "data-stop": page.columns.born[node], title: label,
+    "aria-label": label }, text);
+}
+
+// What a number is about: which token a row of a matrix and a logit stand for, and in
+// attention, who looks at whom.
 function meaningOf(node) {
-  const label = page.graph.labels[node];
-  const found = /^(wte|lm_head)\[(\d+)\]/.exec(label);
-  return found && page.meta.vocabulary ? ` (${page.meta.vocabulary[found[2]]})` : "";
+  const row = /^(wte|lm_head)\[(\d+)\]/.exec(page.graph.labels[node]);
+  if (row && page.meta.vocabulary) return ` (${page.meta.vocabulary[row[2]]})`;
+  return page.meanings.get(node) || "";
+}
+
+function readMeanings({ logits, attention, vocabulary }) {
+  logits.forEach((each) => each.forEach((node, i) => page.meanings.set(node, ` (${vocabulary[i]})`)));
+  for (const { pos, weights } of attention) {
+    weights.forEach((node, t) =>
+      page.meanings.set(node, ` (${tokenAt(pos)} at ${pos} looks at ${tokenAt(t)} at ${t})`));
+  }
+}
+
+function inputsOf(node) {
+  const { graph, shown: [state] } = page;
+  return Array.from(state.inputs.subarray(graph.first[node], graph.first[node + 1]));
 }
 
 // Cells.
@@ -120,8 +148,9 @@ function cell(node, name, largest, value, small) {
   const button = make("button", {
     class: "cell", "data-number": node, "data-name": name, "aria-label": label, tabindex: -1,
   });
-  if (!small) button.textContent = withDigits(value, 2);
+  if (!small) button.textContent = inCell(value);
   if (node === page.node) button.classList.add("asked");
+  if (page.nudges.has(node)) button.classList.add("changed");
   paint(button, value, largest);
   return button;
 }
@@ -495,10 +524,16 @@ function ask(node, { remember = true } = {}) {
   drawNumber();
 }
 
-function askButton(node, text = nameOf(node)) {
-  return make("button", { class: "ask", "data-number": node,
+// A button that asks a number; it says at which place that was made, if not here.
+function askButton(node, { here = page.node, text = nameOf(node) + meaningOf(node) } = {}) {
+  const button = make("button", { class: "ask", "data-number": node,
     "aria-label": `${text}, ${madeAt(node) || "a leaf"}`, title: text }, text);
+  const place = placeWhere(node);
+  if (place && place !== placeWhere(here)) button.append(make("small", {}, place));
+  return button;
 }
+
+const bracket = (x) => (x.startsWith("-") ? `(${x})` : x);
 
 function formula(node) {
   const { graph, shown: [state] } = page;
@@ -507,7 +542,6 @@ function formula(node) {
   for (let e = graph.first[node]; e < graph.first[node + 1]; e++) {
     xs.push(short(state.data[state.inputs[e]]));
   }
-  const bracket = (x) => (x.startsWith("-") ? `(${x})` : x);
   const result = ` = ${short(state.data[node])}`;
   const few = (parts) => (parts.length > 6 ? [...parts.slice(0, 4), "…", parts.at(-1)] : parts);
   const listed = (parts, glue) => few(parts).join(glue);
@@ -552,6 +586,19 @@ function cutTo(rows, what) {
   return order;
 }
 
+// If a node is a logit: for the token after which position, and of which token.
+function logitOf(node) {
+  const pos = (page.meta.logits || []).findIndex((each) => each.includes(node));
+  return pos < 0 ? null : { node, pos, token: page.meta.logits[pos].indexOf(node) };
+}
+
+// The line of the book that made a number, as it stands there.
+function sourceOf(node) {
+  const [f, line] = born(node);
+  const { name, first, lines } = page.meta.functions[f];
+  return `${name}, line ${line}: ${lines[line - first].trim()}`;
+}
+
 function drawNumber() {
   const { graph, node, shown } = page;
   const [state] = shown;
@@ -562,41 +609,42 @@ function drawNumber() {
     const title = $(`${page.cameFrom.panel}-title`).textContent;
     $("trail").prepend(make("button", { id: "return" }, `↩ to “${title}”`));
   }
-  const made = madeAt(node);
   const kind = graph.isLeaf(node)
     ? (isParameter(node) ? "a parameter: no operation made it, training found it"
       : label ? "a leaf: no operation made it" : "a constant that stands in the code")
     : `made by the operation ${label}`;
-  // If it is a logit: the node, after which position, and of which token.
-  const logits = (page.meta.logits || []).flatMap((each, pos) => each.map((x, i) => [x, pos, i]));
-  const target = logits.find(([each]) => each === node);
-  const alias = target
-    ? `, the logit of “${page.meta.vocabulary[target[2]]}” for position ${target[1] + 1}` : "";
+  const logit = logitOf(node);
+  const alias = logit
+    ? `, the logit of “${page.meta.vocabulary[logit.token]}” for position ${logit.pos + 1}` : "";
   const result = node === graph.root ? ", the result of it all" : "";
   const called = page.called && page.called !== nameOf(node)
     ? `: the same number that you pressed as ${page.called}` : "";
   $("about").replaceChildren(
     make("p", { class: "big" }, make("b", {}, nameOf(node) + meaningOf(node)), `${alias}${result}${called}`),
-    make("p", { class: "note" }, `${kind}${made ? `, in ${made}` : ""}`),
-    table([["", false], ["value", true]], ["data", "grad"].map((name) => ({
-      parts: [name, figures((each) => each[name][node]).map((x) =>
-        make("span", { id: `asked-${name}` }, full(x)))],
-    })), "its numbers"));
+    make("p", { class: "note" }, [kind, placeWhere(node)].filter((part) => part).join(", ")));
+  if (born(node)) $("about").append(make("p", {}, lineButton(node, sourceOf(node))));
+  const changed = page.nudges.size ? page.states[page.snapshot]() : null;
+  const heads = [["", false], ["value", true], ...(changed ? [["before your change", false]] : [])];
+  $("about").append(table(heads, ["data", "grad"].map((name) => ({
+    parts: [name, figures((each) => each[name][node]).map((x) =>
+      make("span", { id: `asked-${name}` }, full(x))), changed ? [full(changed[name][node])] : []],
+  })), "its numbers"));
   const written = formula(node);
   if (written) $("about").append(make("p", { class: "formula", id: "formula" }, written));
   drawNudge();
-  $("why").replaceChildren(...(target ? [why(target)] : []));
-  drawInputs();
+  $("why").replaceChildren(...(logit ? [why(logit)] : []));
+  drawInputs(logit);
   drawUses(state);
 }
 
-function drawInputs() {
+function drawInputs(logit) {
   const { graph, node, shown: [state] } = page;
   $("from").replaceChildren();
   if (graph.isLeaf(node)) return;
   const label = graph.labels[node];
   const start = graph.first[node], n = graph.first[node + 1] - start;
   const product = label === "dot";
+  const { above } = logit ? headRows(logit.token) : {};
   const rows = [];
   for (let i = 0; i < n; i++) {
     const other = product ? start + (i + n / 2) % n : 0;
@@ -604,13 +652,14 @@ function drawInputs() {
     const receives = figures((each) => each.slopes[start + i] * each.grad[node]);
     const times = () => state.data[input] * state.data[state.inputs[other]];
     const adds = product ? [i < n / 2 ? times() : "″"] : [];
+    const x = isParameter(input) ? state.inputs[other] : input;
+    if (logit) adds.push(i < n / 2 ? state.data[x] * above[i] : "″");
     rows.push({ size: state.slopes[start + i] * state.data[input], parts: [
-      askButton(input, nameOf(input) + meaningOf(input)),
-        figures((each) => each.data[each.inputs[start + i]]), adds,
+      askButton(input), figures((each) => each.data[each.inputs[start + i]]), adds,
       figures((each) => each.slopes[start + i]), receives] });
   }
   const heads = [["input", false], ["data", true], ...(product ? [["adds", false]] : []),
-    ["local gradient", true], [`× grad ${short(state.grad[node])} = receives`, true]];
+    ...(logit ? [["more than average", false]] : []), ["local gradient", true], [`× grad ${short(state.grad[node])} = receives`, true]];
   $("from").append(make("h3", {}, `Computed from ${plural(n, "input")}`),
     table(heads, cutTo(rows, "inputs"), "inputs"));
 }
@@ -631,7 +680,8 @@ function drawUses(state) {
   const uses = usesOf(node, state);
   const rows = uses.map(([user, e]) => ({ size: state.slopes[e] * state.grad[user], parts: [
     askButton(user), figures((each) => each.slopes[e]), figures((each) => each.grad[user]),
-    figures((each) => each.slopes[e] * each.grad[user]), madeAt(user)] }));
+    figures((each) => each.slopes[e] * each.grad[user]),
+    born(user) ? lineButton(user) : ""] }));
   const nothing = figures(() => "");
   if (node === graph.root) {
     const parts = ["the result itself", nothing, nothing, shown.map(() => 1), "d(loss)/d(loss) = 1"];
@@ -654,61 +704,114 @@ function drawUses(state) {
 // sum too, of what the embeddings, and each half of a layer, have written into x. Only
 // differences between logits matter to softmax, so each part is also compared with what
 // it adds to the mean of all logits.
-function why([node, pos, token]) {
+
+const dot = (xs, ys) => xs.reduce((sum, x, i) => sum + x * ys[i], 0);
+const minus = (xs, ys) => xs.map((x, i) => x - ys[i]);
+
+// The nodes of a row of a matrix.
+function rowOf(name, i) {
+  const { start, columns } = matrixOf(name);
+  return Array.from({ length: columns }, (_, j) => start + i * columns + j);
+}
+
+// The row of lm_head that makes the logit of a token, and what it has above the mean row.
+function headRows(token) {
+  const data = (nodes) => nodes.map((each) => page.shown[0].data[each]);
+  const rows = page.meta.vocabulary.map((_, i) => data(rowOf("lm_head", i)));
+  const own = rows[token];
+  const mean = own.map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
+  return { own, above: minus(own, mean) };
+}
+
+// The parts of a logit. Each is a sum itself: of `terms`, the numbers that went in, each
+// times the same number of `own`, for the logit, or of `above`, for what is more than
+// average.
+function partsOf({ pos, token }) {
   const { meta, shown: [state] } = page;
   const { n_head, n_embd } = meta.config;
   const width = n_embd / n_head;
   const data = (nodes) => nodes.map((each) => state.data[each]);
-  const dot = (xs, ys) => xs.reduce((sum, x, i) => sum + x * ys[i], 0);
-  const minus = (xs, ys) => xs.map((x, i) => x - ys[i]);
-  const rowOf = (name, i) => {
-    const { start, columns } = matrixOf(name);
-    return Array.from(state.data.subarray(start + i * columns, start + (i + 1) * columns));
-  };
-  const heads = meta.vocabulary.map((_, i) => rowOf("lm_head", i));
-  const own = heads[token];
-  const mean = own.map((_, i) => heads.reduce((sum, row) => sum + row[i], 0) / heads.length);
-  const rows = [];
-  const above = minus(own, mean);
-  const add = (part, written) =>
-    rows.push({ parts: [part, dot(own, written), dot(above, written)] });
+  const { own, above } = headRows(token);
+  const parts = [];
+  const add = (text, terms, said, through = (row) => row, more = {}) =>
+    parts.push({ text, terms, said, own: through(own), above: through(above), ...more });
 
   const [{ x: sum }, { x: normalised }, ...halves] = meta.streams[pos];
   const scale = Math.hypot(...data(normalised)) / Math.hypot(...data(sum));
   const scaled = (row) => row.map((each) => each * scale);
-  add(`the embedding of “${tokenAt(pos)}”`, scaled(rowOf("wte", meta.tokens[pos])));
-  add(`the embedding of position ${pos}`, scaled(rowOf("wpe", pos)));
+  const times = `Each number, × ${short(scale)} (rmsnorm's scale), × the number in its column of `
+    + "the row of lm_head:";
+  add(`the embedding of “${tokenAt(pos)}”`, rowOf("wte", meta.tokens[pos]), times, scaled);
+  add(`the embedding of position ${pos}`, rowOf("wpe", pos), times, scaled);
   const { lines, first } = meta.functions.find(({ name }) => name === "gpt");
-  let before = data(normalised);
+  let before = normalised;
   let layer = 0;
   for (const { line, x } of halves) {
-    const written = minus(data(x), before);
-    before = data(x);
+    // Each x is a sum of the x before it and of what was written; both are inputs of it.
+    const written = x.map((each, i) => inputsOf(each).find((input) => input !== before[i]));
+    before = x;
+    const each = "Each number that it wrote, × the number in its column of the row of lm_head:";
     if (lines[line - first].includes("mlp(")) {
-      add(`mlp, layer ${layer}`, written);
+      add(`mlp, layer ${layer}`, written, each);
       layer++;
       continue;
     }
-    add(`attention, layer ${layer}, altogether`, written);
-    const wo = Array.from({ length: n_embd }, (_, i) => rowOf(`layer${layer}.attn_wo`, i));
+    add(`attention, layer ${layer}, altogether`, written, each);
+    const wo = Array.from({ length: n_embd }, (_, i) => data(rowOf(`layer${layer}.attn_wo`, i)));
     const looks = [];
     for (const { h, weights } of attentionAt(pos, layer)) {
-      const head = (row) => row.slice(h * width, (h + 1) * width);
       weights.forEach((weight, t) => {
         const share = state.data[weight];
         const { v } = meta.values.find((each) => each.pos === t && each.layer === layer);
-        const said = head(data(v)).map((each) => each * share);
-        const text = `head ${h} looks at position ${t} “${tokenAt(t)}” (${percent(share)})`;
-        looks.push([askButton(weight, text), wo.map((row) => dot(head(row), said))]);
+        const head = Array.from({ length: width }, (_, i) => h * width + i);
+        // From each number of v through attn_wo to x, and from there to the logit.
+        const through = (row) => head.map((i) => share * dot(wo.map((out) => out[i]), row));
+        looks.push([`head ${h} looks at position ${t} “${tokenAt(t)}” (${percent(share)})`,
+          head.map((i) => v[i]), `Each number of that token's v, × the share (${short(share)}), `
+          + "× what attn_wo and the row of lm_head make of it:", through, { weight }]);
       });
     }
-    const size = ([, written]) => Math.abs(dot(above, written));
+    const size = ([, terms, , through]) => Math.abs(dot(data(terms), through(above)));
     looks.sort((a, b) => size(b) - size(a));
-    for (const [button, written] of looks.slice(0, 4)) {
-      add(make("span", { class: "sub" }, button), written);
-    }
+    for (const look of looks.slice(0, 4)) add(...look);
   }
-  const logits = data(meta.logits[pos]);
+  return parts;
+}
+
+const MOST_TERMS = 16;
+// A row for a part of a logit, and if it is opened, one for each of its terms below it.
+function rowsOf(part) {
+  const data = part.terms.map((node) => page.shown[0].data[node]);
+  const open = page.opened.has(part.text.replace(/ \(.*/, ""));
+  const button = make("button", { class: "ask", "data-open": part.text.replace(/ \(.*/, ""),
+    "aria-expanded": open }, `${open ? "▾" : "▸"} ${part.text}`);
+  const text = part.weight === undefined ? button : make("span", { class: "sub" }, button);
+  const rows = [{ parts: [text, dot(data, part.own), dot(data, part.above)] }];
+  if (!open) return rows;
+  const terms = part.terms.map((node, i) => ({ node, x: data[i], i }));
+  terms.sort((a, b) => Math.abs(b.x * part.above[b.i]) - Math.abs(a.x * part.above[a.i]));
+  const inner = (...children) => make("span", { class: "term" }, ...children);
+  rows.push({ parts: [inner(make("small", {}, part.said)), "", ""] });
+  if (part.weight !== undefined) {
+    rows.push({ parts: [inner("the share: ", askButton(part.weight)), "", ""] });
+  }
+  for (const { node, x, i } of terms.slice(0, MOST_TERMS)) {
+    const text = inner(askButton(node), ` ${short(x)} × ${bracket(short(part.own[i]))}`);
+    rows.push({ parts: [text, x * part.own[i], x * part.above[i]] });
+  }
+  const rest = terms.slice(MOST_TERMS);
+  const sum = (row) => rest.reduce((total, { x, i }) => total + x * row[i], 0);
+  if (rest.length) {
+    rows.push({ parts: [inner(`${rest.length} smaller ones`), sum(part.own), sum(part.above)] });
+  }
+  return rows;
+}
+
+function why(logit) {
+  const { meta, shown: [state] } = page;
+  const { node, pos, token } = logit;
+  const rows = partsOf(logit).flatMap(rowsOf);
+  const logits = meta.logits[pos].map((each) => state.data[each]);
   const average = logits.reduce((total, x) => total + x, 0) / logits.length;
   rows.push({ kind: "total", parts: ["the logit", state.data[node], state.data[node] - average] });
   const chance = percent(probabilities(pos)[token]);
@@ -720,7 +823,7 @@ function why([node, pos, token]) {
       + "every logit. The last column is what counts: how much more a part adds to this logit "
       + "than to the average one. (Of two tokens whose logits differ by 1, one is 2.7 times as "
       + "likely as the other.) The indented lines are the four looks of attention that count "
-      + "most."),
+      + "most. Press a part to see the numbers that it is made of."),
     table([[`written into x by${page.shown.length > 1 ? " (first run)" : ""}`, false],
       ["adds", false], ["more than average", false]], rows, "parts of the logit"));
 }
@@ -745,7 +848,7 @@ function drawNudge() {
     slider.value = now;
   }
   if (document.activeElement !== $("nudge-number")) $("nudge-number").value = full(now);
-  $("undo").disabled = !nudges.size;
+  $("undo").hidden = !nudges.size;
   if (!nudges.size) {
     $("nudged").replaceChildren();
     return;
@@ -755,11 +858,15 @@ function drawNudge() {
   for (const [each, number] of nudges) {
     predicted += recorded.grad[each] * (number - recorded.data[each]);
   }
-  const row = (name, x, id) => ({ parts: [name, make("span", { id }, full(x))] });
-  const changed = `${plural(nudges.size, "parameter")} changed`;
-  $("nudged").replaceChildren(table([[changed, false], ["loss", false]], [
-    row("before", before, "loss-before"), row("after", state.data[page.graph.root], "loss-after"),
-    row("predicted by the gradient", predicted, "loss-predicted")], "what the change did"));
+  const loss = (x, id) => make("span", { id }, full(x));
+  const changed = [...nudges].map(([each, number]) =>
+    ({ parts: [askButton(each), full(recorded.data[each]), full(number)] }));
+  $("nudged").replaceChildren(table([["", false], ["before", false], ["after", false]], [
+    ...changed,
+    { parts: ["the loss", loss(before, "loss-before"),
+      loss(state.data[page.graph.root], "loss-after")] },
+    { parts: ["predicted by the gradient", "", loss(predicted, "loss-predicted")] },
+  ], "what the change did"));
 }
 
 function nudge(node, number) {
@@ -991,7 +1098,8 @@ function back(i) {
 function clicked(event) {
   const target = event.target.closest("button");
   if (!target) return;
-  const { number, token, line, go: kind, way, back: trail, visit: visits } = target.dataset;
+  const { number, token, line, go: kind, way, back: trail, visit: visits, stop, open } =
+    target.dataset;
   if (number !== undefined) {
     const inside = $("number").contains(target);
     page.called = target.closest("#holds") ? target.dataset.name : "";
@@ -1009,7 +1117,12 @@ function clicked(event) {
   } else if (token !== undefined) chooseToken(Number(token));
   else if (line !== undefined) goToLine(Number(target.dataset.function), Number(line));
   else if (kind) go(kind, Number(way));
-  else if (trail !== undefined) back(Number(trail));
+  else if (stop !== undefined) goTo(Number(stop));
+  else if (open !== undefined) {
+    page.opened[page.opened.has(open) ? "delete" : "add"](open);
+    drawNumber();
+    $("why").querySelector(`[data-open="${open}"]`).focus();
+  } else if (trail !== undefined) back(Number(trail));
   else if (visits) visit({ first: 0, last: Infinity }[visits] ?? page.visited + Number(visits));
   else if (target.id === "undo") showSnapshot(page.snapshot);
 }
@@ -1054,6 +1167,7 @@ async function begin() {
   page.shown = two ? [state(0), state(1)] : [state(page.snapshot)];
   page.node = page.graph.root;
   if (isRun) {
+    readMeanings(meta);
     $("training").hidden = two || count < 2;
     document.body.classList.toggle("alone", $("training").hidden);
     $("snapshot").max = count - 1;
