@@ -56,9 +56,9 @@ half a share; what rounding floats adds is 100,000 times less (up to 10,000 inpu
     |error| <= size * 2**-29 + size * 2**-31 * sum |w[i]|
 
 Measured with a model of the smallest GPT-2's size, in Python 3.11: a token takes a
-sixth of the processor time that the exact way takes, after packing for as long as 13
-tokens take, in 8.5 bytes a weight. With two processes, each works 0.57 of that time.
-What is left is nearly all (85 %) the multiplying and adding of the large integers.
+seventh of the time that the exact way takes, after packing for as long as 14 tokens
+take, in 8.5 bytes a weight. With two processes it takes 0.54 of that. What is left is
+nearly all (85 %) the multiplying and adding of the large integers.
 
 Source: Lamport, "Multiple byte processing with full-word instructions", 1975.
 """

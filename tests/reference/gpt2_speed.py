@@ -10,6 +10,7 @@ rounds is printed: so what else the computer does slows all down alike.
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import tempfile
@@ -76,8 +77,11 @@ class NumpyGPT2:
                 heads.append(scores / scores.sum(-1, keepdims=True) @ vh)
             x = x + self.linear(f"h.{layer}.attn.c_proj", np.hstack(heads))
             a = self.linear(f"h.{layer}.mlp.c_fc", self.norm(f"h.{layer}.ln_2", x))
-            a = 0.5 * a * (1 + np.tanh(np.sqrt(2 / np.pi) * (a + 0.044715 * a**3)))
+            a = 0.5 * a * (1 + np.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)))
             x = x + self.linear(f"h.{layer}.mlp.c_proj", a)
+        # A single number of float64 on the way would make all that follows float64, and
+        # each matrix would be converted, every time.
+        assert x.dtype == np.float32
         return self.norm("ln_f", x)[-1] @ w["wte.weight"].T
 
 
