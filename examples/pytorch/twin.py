@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microgpt.adam import Adam
-from microgpt.data import read_documents, read_windows
+from microgpt.data import read_documents
 from microgpt.model import (
     GPTConfig,
     Params,
@@ -58,9 +58,10 @@ from microgpt.tools.checkpoint import (
     default_data_path,
     documents_sha256,
     read_checkpoint,
+    read_data,
     save_checkpoint,
 )
-from microgpt.tools.files import check_readable, replace_file
+from microgpt.tools.files import replace_file
 from microgpt.tools.terminal import CtrlC, OneLineParser, Progress, run_command, say
 from microgpt.training import (
     Run,
@@ -578,11 +579,7 @@ def train_on(
 ) -> CommandSettings:
     """Take the steps that are left, on the documents that the run was trained on."""
     data = settings.data or default_data_path()
-    check_readable(data)
-    if settings.running_text:
-        documents = read_windows(data, twin.config.block_size)
-    else:
-        documents = read_documents(data)
+    documents = read_data(data, settings.running_text, twin.config.block_size)
     fingerprint = documents_sha256(documents)
     if settings.data_sha256 not in ("", fingerprint):
         raise ValueError(f"{data} is no longer what this run was trained on")

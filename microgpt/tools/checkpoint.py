@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from microgpt.adam import Adam
+from microgpt.data import read_documents, read_windows
 from microgpt.model import GPTConfig, flatten, init_params, param_shapes
 from microgpt.tokenizer import CharTokenizer
 from microgpt.tools.files import check_readable, replace_file
@@ -76,6 +77,19 @@ def documents_sha256(documents: Iterable[str]) -> str:
     for document in documents:
         fingerprint.update((document + "\n").encode("utf-8"))
     return fingerprint.hexdigest()
+
+
+def read_data(path: str, running_text: bool, block_size: int) -> list[str]:
+    """Return the documents of a file, or if it is running text, its windows.
+
+    A file that cannot be read, or that holds nothing to learn from: ValueError.
+    """
+    check_readable(path)
+    if not running_text:
+        return read_documents(path)
+    if block_size < 1:
+        raise ValueError(f"--block-size is {block_size}: make it 1 or more")
+    return read_windows(path, block_size)
 
 
 def default_data_path() -> str:

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgpt import __version__
-from microgpt.data import read_documents, read_windows
 from microgpt.evaluation import smooth
 from microgpt.model import GPTConfig, param_shapes
 from microgpt.tokenizer import CharTokenizer
@@ -29,9 +28,10 @@ from microgpt.tools.checkpoint import (
     default_data_path,
     documents_sha256,
     read_checkpoint,
+    read_data,
     what_to_lower,
 )
-from microgpt.tools.files import CannotWrite, check_readable, in_bytes, memory_here
+from microgpt.tools.files import CannotWrite, in_bytes, memory_here
 from microgpt.tools.folder import CHECKPOINT, RunFolder
 from microgpt.tools.report import (
     measure,
@@ -175,7 +175,7 @@ def _command(argv: Sequence[str] | None, ctrl_c: CtrlC) -> int:
             documents, run.training, settings.running_text
         )
     else:
-        documents = _read(
+        documents = read_data(
             given.get("data") or default_data_path(),
             given.get("running_text", False),
             given.get("block_size", GPTConfig(vocab_size=1).block_size),
@@ -205,15 +205,6 @@ def _command(argv: Sequence[str] | None, ctrl_c: CtrlC) -> int:
 
 
 # Settings and data.
-
-
-def _read(path: str, running_text: bool, block_size: int) -> list[str]:
-    check_readable(path)
-    if not running_text:
-        return read_documents(path)
-    if block_size < 1:
-        raise ValueError(f"--block-size is {block_size}: make it 1 or more")
-    return read_windows(path, block_size)
 
 
 def _settings_of(
@@ -302,7 +293,7 @@ def _resume(path: str, given: dict[str, Any]) -> tuple[Run, CommandSettings]:
 def _documents_of(run: Run, settings: CommandSettings, path: str) -> list[str]:
     """Return the documents that a saved run was trained on, and no others."""
     data = settings.data or default_data_path()
-    documents = _read(data, settings.running_text, run.config.block_size)
+    documents = read_data(data, settings.running_text, run.config.block_size)
     if documents_sha256(documents) != settings.data_sha256:
         raise ValueError(
             f"{data} is not, or no longer, what {path} was trained on: name that file "
