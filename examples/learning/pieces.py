@@ -6,6 +6,7 @@ nearly the answer, and are given one at a time.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import NamedTuple
 
 
@@ -331,5 +332,7 @@ def find_piece(name: str) -> Piece:
         short_names = [function.split(".")[-1] for function in piece.functions]
         if wanted in [n.lower() for n in (piece.name, *piece.functions, *short_names)]:
             return piece
-    names = ", ".join(piece.name for piece in PIECES)
-    raise ValueError(f"there is no piece {name!r}: give one of {names}")
+    names = [piece.name for piece in PIECES]
+    close = get_close_matches(wanted, names, n=1)
+    advice = f"did you mean {close[0]}? There are" if close else "give one of"
+    raise ValueError(f"there is no piece {name!r}: {advice} {', '.join(names)}")

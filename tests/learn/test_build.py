@@ -81,6 +81,8 @@ def test_a_piece_is_found_by_its_name_or_that_of_a_function():
     assert find_piece("encode").name == "tokenizer"
     with pytest.raises(ValueError, match="no piece 'nothing'"):
         find_piece("nothing")
+    with pytest.raises(ValueError, match="did you mean logsumexp"):
+        find_piece("logsumex")
 
 
 def test_every_piece_has_hints_and_comes_after_those_that_it_needs():
