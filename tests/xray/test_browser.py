@@ -317,7 +317,8 @@ def test_each_part_of_a_logit_opens_into_the_numbers_that_it_is_made_of(
     logits = [names["return"] for _, names in tracer.calls_of(found, "gpt")]
     page.execute_script("ask(arguments[0])", logits[2][1])
     heads = page.execute_script("""
-    return [...document.querySelectorAll("#why [data-open]")].map((x) => x.dataset.open)""")
+    return [...document.querySelectorAll("#why [data-open]")].map((each) =>
+      each.dataset.open)""")
     assert len(heads) == 2 + 2 * (2 + 4)  # four looks for each of the two layers
     seen = set()
     for head in heads:
@@ -972,9 +973,9 @@ def test_nothing_of_a_number_is_cut_off_on_a_phone(page, found) -> None:
           .map((each) => each.innerText)""")
         assert outside == []
     outside = page.execute_script("""
+    const edge = document.querySelector("#attention").getBoundingClientRect().right;
     return [...document.querySelectorAll("#heads > *")].filter((each) =>
-      each.getBoundingClientRect().right > each.closest("section").getBoundingClientRect().right
-    ).length""")
+      each.getBoundingClientRect().right > edge).length""")
     assert outside == 0
 
 
