@@ -278,6 +278,7 @@ class Look:
             ".wide { grid-column: 1 / -1; }\n"
             "td .s { display: inline-block; padding: 0 0.3rem; border-radius: 3px; }\n"
             ".head td { min-width: 2.4rem; font-size: 0.75rem; }\n"
+            ".side.scroll { max-height: none; }\n"
             "</style></head>\n<body><header><h1>GPT-2, looked into</h1></header>\n"
             f"<main>\n{''.join(parts)}</main></body></html>\n"
         )
@@ -406,10 +407,13 @@ def _command(argv: Sequence[str] | None) -> int:
     add("--yes", action="store_true", help=text)
     text = "where downloads are kept (default: the user's cache)"
     add("--cache", metavar="DIR", help=text)
+    text = "a server laid out as https://huggingface.co is (default: that)"
+    add("--mirror", metavar="URL", help=text)
     args = parser.parse_args(argv)
     folder = model_folder(
         args.model,
         args.cache,
+        args.mirror,
         may_download=lambda what: args.yes or ask_on_terminal(what),
         progress=_download_progress,
     )

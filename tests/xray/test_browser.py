@@ -10,11 +10,14 @@ import json
 import math
 import random
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from microgpt import Value, dot, exp, flatten, logsumexp, total
 from tests.xray.xray_support import (
+    ROOT,
     look,
     open_browser,
     show,
@@ -987,6 +990,23 @@ def test_a_pressed_attention_cell_stands_out_from_the_marked_row(page) -> None:
     assert {asked for asked, _ in shadows} == {True, False}
     for asked, shadow in shadows:
         assert (shadow != "none") == asked
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_numbers_of_the_page_on_gpt2_stand_out(browser, folder, dark) -> None:
+    data = ROOT / "tests" / "gpt2" / "data"
+    model, page = folder / "model", folder / "look.html"
+    shutil.copytree(data / "f32_tied", model, dirs_exist_ok=True)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(data / name, model / name)
+    look_py = ROOT / "examples" / "gpt2" / "look.py"
+    command = [sys.executable, look_py, model, "a word", "--out", page, "--no-open"]
+    subprocess.run([*command, "--without", "0.1"], check=True, capture_output=True)
+    look(browser, 1600, dark)
+    browser.get(page.as_uri())
+    contrasts = browser.execute_script(CONTRAST)
+    assert len(contrasts) > 100
+    assert min(contrasts)[0] >= 4.5, min(contrasts)
 
 
 def test_everything_has_a_name_in_the_accessibility_tree(page) -> None:
