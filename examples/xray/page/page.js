@@ -13,6 +13,7 @@ const page = {
   snapshot: 0, // which of the states it was before any nudge
   nudges: new Map(), // parameter: its new number
   meanings: new Map(), // node: what it is about, if that is not in its name
+  helpers: new Set(), // the functions that are called from several lines
   opened: new Set(), // the parts of a logit that are shown in full
   view: "data", at: 0, token: 0, node: 0, trail: [], visited: 0,
   pointed: null, // what the line at the bottom is about
@@ -41,7 +42,7 @@ const short = (x) => withDigits(x, 4);
 function withDigits(x, digits) {
   if (x === 0 || !Number.isFinite(x)) return String(x);
   const size = Math.abs(x);
-  if (size < 1e-4 || size >= 1e6) return x.toExponential(digits > 2 ? 2 : 0);
+  if (size < 1e-3 || size >= 1e6) return x.toExponential(digits > 2 ? 2 : 0);
   return String(Number(x.toPrecision(digits)));
 }
 // At most seven characters, so that cells stay as wide as each other.
@@ -106,18 +107,41 @@ function placeOf([, , , , pos, layer, head]) {
 
 const placeWhere = (node) => (born(node) ? placeOf(born(node)) : "");
 
-function lineWhere(node) {
-  const step = born(node);
-  return step ? `${page.meta.functions[step[0]].name}, line ${step[1]}` : "";
+// The steps whose lines made a number: its own, and where that is in a function that is
+// called from several lines, such as linear, first the line that called it.
+function stopsOf(node) {
+  if (!born(node)) return [];
+  const own = page.columns.born[node];
+  const caller = callerOf(own);
+  return page.helpers.has(page.meta.steps[own][0]) ? [caller, own] : [own];
 }
 
+function callerOf(at) {
+  const { steps } = page.meta;
+  let i = at;
+  while (i >= 0 && steps[i][3] >= steps[at][3]) i--;
+  return i;
+}
+
+// Note which functions are called from more than one line.
+function readHelpers({ steps, functions }) {
+  functions.forEach((_, f) => {
+    const begins = steps.flatMap((step, i) =>
+      (step[0] === f && step[2] !== steps[i - 1]?.[2] && callerOf(i) >= 0 ? [i] : []));
+    const lines = new Set(begins.map((i) => steps[callerOf(i)][1]));
+    if (lines.size > 1) page.helpers.add(f);
+  });
+}
+
+const lineOf = ([f, line]) => `${page.meta.functions[f].name}, line ${line}`;
+const lineWhere = (node) => stopsOf(node).slice(0, 1).map((i) => lineOf(page.meta.steps[i])).join("");
 const madeAt = (node) => [lineWhere(node), placeWhere(node)].filter((part) => part).join(", ");
 
-// A button that goes to the moment at which a number was made.
-function lineButton(node, text = lineWhere(node)) {
-  const label = `go to ${madeAt(node)}, in the code`;
-  return make("button", { class: "ask", "data-stop": page.columns.born[node], title: label,
-    "aria-label": label }, text);
+// A button that goes to a moment of the run.
+function stopButton(i, text) {
+  const step = page.meta.steps[i];
+  const label = `go to ${[lineOf(step), placeOf(step)].join(", ")}, in the code`;
+  return make("button", { class: "ask", "data-stop": i, title: label, "aria-label": label }, text);
 }
 
 // What a number is about: which token a row of a matrix and a logit stand for, and in
@@ -216,6 +240,13 @@ function probabilities(pos, data = page.shown[0].data) {
   return exps.map((e) => e / sum);
 }
 
+// What something was before your changes, if it looks different now.
+function wasBefore(say) {
+  if (!page.nudges.size) return "";
+  const [now, before] = [page.shown[0], page.states[page.snapshot]()].map((each) => say(each.data));
+  return now === before ? "" : `was ${before}`;
+}
+
 function drawText() {
   const { meta, token } = page;
   const n = meta.losses.length;
@@ -229,7 +260,10 @@ function drawText() {
       "aria-label": pos ? `position ${pos}: ${name}, surprise ${short(nats)} nats`
         : `position 0: ${name}, given`,
       "aria-pressed": pos === token + 1,
-    }, make("small", {}, pos), make("b", {}, name), make("small", {}, pos ? `${nats.toFixed(2)} nats` : "given"));
+    }, make("small", {}, pos), make("b", {}, name),
+      make("small", {}, pos ? `${nats.toFixed(2)} nats` : "given"));
+    const was = pos ? wasBefore((data) => data[meta.losses[pos - 1]].toFixed(2)) : "";
+    if (was) button.append(make("small", {}, was));
     paint(button, pos ? nats : 0, 2 * blind);
     if (pos <= token) button.classList.add("read");
     if (pos === token + 1) button.classList.add("asked");
@@ -258,7 +292,8 @@ function drawText() {
     const node = meta.logits[token][i];
     const length = make("i");
     length.style.width = `${70 * probs[i]}%`; // 70% of the room stands for certainty
-    const notes = [i === target ? "◂ this came" : ""];
+    const notes = [i === target ? "◂ this came" : "",
+      wasBefore((data) => percent(probabilities(token, data)[i]))];
     if (page.shown.length > 1) notes.unshift(`second: ${percent(probabilities(token, page.shown[1].data)[i])}`);
     const name = meta.vocabulary[i];
     row.append(
@@ -302,7 +337,7 @@ function drawTraining() {
     d: "M" + losses.map((loss, i) => `${x(i + 1).toFixed(1)} ${y(loss).toFixed(1)}`).join("L") }));
   meta.states.forEach(({ step }, i) => {
     picture.append(makeSvg("circle", { class: `dot${i === page.snapshot ? " now" : ""}`,
-      cx: x(step), cy: y(mine[i]), r: i === page.snapshot ? 7 : 4 }),
+      "data-snapshot": i, cx: x(step), cy: y(mine[i]), r: i === page.snapshot ? 7 : 4 }),
       makeSvg("text", { x: x(step), y: height - 18, "text-anchor": "middle" }, step));
   });
   picture.append(makeSvg("text", { x: width - 8, y: height - 3, "text-anchor": "end" },
@@ -319,8 +354,8 @@ function drawTraining() {
   const name = `“${meta.vocabulary[token]}” for position ${page.token + 1}`;
   const data = (i) => (i === page.snapshot ? page.shown[0].data : columns[`data${i}`]);
   $("chances").replaceChildren(make("p", {}, `The probability that the model gave ${name}:`),
-    ...meta.states.map((state, i) => make("span", i === page.snapshot ? { class: "now" } : {},
-      make("small", {}, `step ${state.step}`), percent(probabilities(page.token, data(i))[token]))));
+    ...meta.states.map((state, i) => make("span",
+      { class: i === page.snapshot ? "now" : "", "data-snapshot": i }, make("small", {}, `step ${state.step}`), percent(probabilities(page.token, data(i))[token]))));
 }
 
 function showSnapshot(i) {
@@ -398,6 +433,9 @@ function drawCode() {
   if (top < box.scrollTop + 30 || top > box.scrollTop + box.clientHeight - 60) {
     box.scrollTop = top - box.clientHeight / 3;
   }
+  for (const button of $("buttons").querySelectorAll("[data-go]")) {
+    button.ariaDisabled = targetOf(button.dataset.go, Number(button.dataset.way)) < 0;
+  }
   drawNames(call);
 }
 
@@ -461,7 +499,8 @@ const STRETCH = {
   function: (step) => step[2],
 };
 
-function go(kind, way) {
+// The step to which a button goes, or -1 if there is none.
+function targetOf(kind, way) {
   const { steps } = page.meta;
   const key = (i) => STRETCH[kind](steps[i], i);
   let i = page.at;
@@ -476,20 +515,27 @@ function go(kind, way) {
   } else {
     do i++; while (i < steps.length && (key(i) === null || key(i) === key(page.at)));
   }
-  if (i >= 0 && i < steps.length && key(i) !== null) goTo(i);
+  return i >= 0 && i < steps.length && key(i) !== null ? i : -1;
 }
 
-function goTo(i) {
-  moveTo(i);
+function go(kind, way) {
+  const i = targetOf(kind, way);
+  if (i >= 0) goTo(i);
+}
+
+function goTo(i, follow = true) {
+  moveTo(i, follow);
   const { top, bottom } = $("lines").querySelector(".now").getBoundingClientRect();
   if (top < 0 || bottom > innerHeight - 50) $("code").scrollIntoView();
 }
 
-function moveTo(i) {
+// The letter under "The text" follows the code from token to token. But who only looks up
+// the line that made a number, wants to come back to the letter: follow is false then.
+function moveTo(i, follow = true) {
+  const pos = page.meta.steps[i][4];
+  const moved = follow && pos >= 0 && pos !== page.token && pos !== page.meta.steps[page.at][4];
   page.at = i;
   page.pointed = null;
-  const pos = page.meta.steps[i][4];
-  const moved = pos >= 0 && pos !== page.token;
   if (moved) page.token = pos;
   drawCode();
   if (moved) {
@@ -509,7 +555,11 @@ function goToLine(f, line) {
 
 function chooseToken(pos) {
   const gpt = page.meta.functions.findIndex(({ name }) => name === "gpt");
+  page.token = pos;
   moveTo(page.meta.steps.findIndex((step) => step[0] === gpt && step[4] === pos));
+  drawText();
+  drawTraining();
+  drawAttention();
 }
 
 // One number.
@@ -524,12 +574,15 @@ function ask(node, { remember = true } = {}) {
   drawNumber();
 }
 
-// A button that asks a number; it says at which place that was made, if not here.
+// A button that asks a number.
 function askButton(node, { here = page.node, text = nameOf(node) + meaningOf(node) } = {}) {
   const button = make("button", { class: "ask", "data-number": node,
     "aria-label": `${text}, ${madeAt(node) || "a leaf"}`, title: text }, text);
-  const place = placeWhere(node);
-  if (place && place !== placeWhere(here)) button.append(make("small", {}, place));
+  // Where it was made, if that is not here; and which one it is, if names are the same.
+  const place = placeWhere(node) === placeWhere(here) ? "" : placeWhere(node);
+  const line = node !== here && nameOf(node) === nameOf(here) ? lineWhere(node) : "";
+  const where = [line, place].filter((part) => part).join(", ");
+  if (where) button.append(make("small", {}, where));
   return button;
 }
 
@@ -592,13 +645,6 @@ function logitOf(node) {
   return pos < 0 ? null : { node, pos, token: page.meta.logits[pos].indexOf(node) };
 }
 
-// The line of the book that made a number, as it stands there.
-function sourceOf(node) {
-  const [f, line] = born(node);
-  const { name, first, lines } = page.meta.functions[f];
-  return `${name}, line ${line}: ${lines[line - first].trim()}`;
-}
-
 function drawNumber() {
   const { graph, node, shown } = page;
   const [state] = shown;
@@ -622,7 +668,12 @@ function drawNumber() {
   $("about").replaceChildren(
     make("p", { class: "big" }, make("b", {}, nameOf(node) + meaningOf(node)), `${alias}${result}${called}`),
     make("p", { class: "note" }, [kind, placeWhere(node)].filter((part) => part).join(", ")));
-  if (born(node)) $("about").append(make("p", {}, lineButton(node, sourceOf(node))));
+  for (const i of stopsOf(node)) {
+    const [f, line] = page.meta.steps[i];
+    const { first, lines } = page.meta.functions[f];
+    const text = `${lineOf(page.meta.steps[i])}: ${lines[line - first].trim()}`;
+    $("about").append(make("p", {}, stopButton(i, text)));
+  }
   const changed = page.nudges.size ? page.states[page.snapshot]() : null;
   const heads = [["", false], ["value", true], ...(changed ? [["before your change", false]] : [])];
   $("about").append(table(heads, ["data", "grad"].map((name) => ({
@@ -654,7 +705,8 @@ function drawInputs(logit) {
     const adds = product ? [i < n / 2 ? times() : "″"] : [];
     const x = isParameter(input) ? state.inputs[other] : input;
     if (logit) adds.push(i < n / 2 ? state.data[x] * above[i] : "″");
-    rows.push({ size: state.slopes[start + i] * state.data[input], parts: [
+    const size = logit ? state.data[x] * above[i % (n / 2)] : state.slopes[start + i] * state.data[input];
+    rows.push({ size, parts: [
       askButton(input), figures((each) => each.data[each.inputs[start + i]]), adds,
       figures((each) => each.slopes[start + i]), receives] });
   }
@@ -678,10 +730,13 @@ function usesOf(node, state) {
 function drawUses(state) {
   const { node, graph, shown } = page;
   const uses = usesOf(node, state);
+  // dot(x, x) uses each number twice.
+  const again = (user) => uses.filter((use) => use[0] === user).length > 1;
+  const nth = (user, e) => make("small", {}, ` as its input ${e - graph.first[user] + 1}`);
   const rows = uses.map(([user, e]) => ({ size: state.slopes[e] * state.grad[user], parts: [
-    askButton(user), figures((each) => each.slopes[e]), figures((each) => each.grad[user]),
+    again(user) ? make("span", {}, askButton(user), nth(user, e)) : askButton(user), figures((each) => each.slopes[e]), figures((each) => each.grad[user]),
     figures((each) => each.slopes[e] * each.grad[user]),
-    born(user) ? lineButton(user) : ""] }));
+    stopsOf(user).slice(0, 1).map((i) => stopButton(i, lineWhere(user)))] }));
   const nothing = figures(() => "");
   if (node === graph.root) {
     const parts = ["the result itself", nothing, nothing, shown.map(() => 1), "d(loss)/d(loss) = 1"];
@@ -733,16 +788,18 @@ function partsOf({ pos, token }) {
   const data = (nodes) => nodes.map((each) => state.data[each]);
   const { own, above } = headRows(token);
   const parts = [];
-  const add = (text, terms, said, through = (row) => row, more = {}) =>
-    parts.push({ text, terms, said, own: through(own), above: through(above), ...more });
+  // What goes in is multiplied by `factor`, and then by what `through` makes of a row.
+  const add = (text, terms, said, factor = 1, through = (row) => row, more = {}) => {
+    const times = (row) => through(row).map((each) => each * factor);
+    parts.push({ text, terms, said, factor, own: times(own), above: times(above), ...more });
+  };
 
   const [{ x: sum }, { x: normalised }, ...halves] = meta.streams[pos];
   const scale = Math.hypot(...data(normalised)) / Math.hypot(...data(sum));
-  const scaled = (row) => row.map((each) => each * scale);
-  const times = `Each number, × ${short(scale)} (rmsnorm's scale), × the number in its column of `
-    + "the row of lm_head:";
-  add(`the embedding of “${tokenAt(pos)}”`, rowOf("wte", meta.tokens[pos]), times, scaled);
-  add(`the embedding of position ${pos}`, rowOf("wpe", pos), times, scaled);
+  const times = "Each number, × the scale of rmsnorm, × the number in its column of the row of "
+    + "lm_head:";
+  add(`the embedding of “${tokenAt(pos)}”`, rowOf("wte", meta.tokens[pos]), times, scale);
+  add(`the embedding of position ${pos}`, rowOf("wpe", pos), times, scale);
   const { lines, first } = meta.functions.find(({ name }) => name === "gpt");
   let before = normalised;
   let layer = 0;
@@ -765,29 +822,40 @@ function partsOf({ pos, token }) {
         const { v } = meta.values.find((each) => each.pos === t && each.layer === layer);
         const head = Array.from({ length: width }, (_, i) => h * width + i);
         // From each number of v through attn_wo to x, and from there to the logit.
-        const through = (row) => head.map((i) => share * dot(wo.map((out) => out[i]), row));
+        const through = (row) => head.map((i) => dot(wo.map((out) => out[i]), row));
         looks.push([`head ${h} looks at position ${t} “${tokenAt(t)}” (${percent(share)})`,
-          head.map((i) => v[i]), `Each number of that token's v, × the share (${short(share)}), `
-          + "× what attn_wo and the row of lm_head make of it:", through, { weight }]);
+          head.map((i) => v[i]), "Each number of that token's v, × the share, × what attn_wo and "
+          + "the row of lm_head make of it:", share, through, { weight }]);
       });
     }
-    const size = ([, terms, , through]) => Math.abs(dot(data(terms), through(above)));
+    const size = ([, terms, , share, through]) =>
+      Math.abs(share * dot(data(terms), through(above)));
     looks.sort((a, b) => size(b) - size(a));
-    for (const look of looks.slice(0, 4)) add(...look);
+    looks.slice(0, MOST_LOOKS).forEach((look) => add(...look));
+    const rest = looks.slice(MOST_LOOKS);
+    if (!rest.length) continue;
+    const others = `the other ${plural(rest.length, "look")} of layer ${layer}`;
+    const sum = (row) => rest.reduce((total, [, terms, , share, through]) =>
+      total + share * dot(data(terms), through(row)), 0);
+    parts.push({ text: others, terms: [], sums: [sum(own), sum(above)] });
+    if (page.opened.has(others)) rest.forEach((look) => add(...look));
   }
   return parts;
 }
 
 const MOST_TERMS = 16;
+const MOST_LOOKS = 4;
 // A row for a part of a logit, and if it is opened, one for each of its terms below it.
 function rowsOf(part) {
   const data = part.terms.map((node) => page.shown[0].data[node]);
   const open = page.opened.has(part.text.replace(/ \(.*/, ""));
+  const sums = part.sums || [dot(data, part.own), dot(data, part.above)];
   const button = make("button", { class: "ask", "data-open": part.text.replace(/ \(.*/, ""),
     "aria-expanded": open }, `${open ? "▾" : "▸"} ${part.text}`);
-  const text = part.weight === undefined ? button : make("span", { class: "sub" }, button);
-  const rows = [{ parts: [text, dot(data, part.own), dot(data, part.above)] }];
-  if (!open) return rows;
+  const isLook = part.weight !== undefined || part.sums;
+  const text = isLook ? make("span", { class: "sub" }, button) : button;
+  const rows = [{ parts: [text, ...sums] }];
+  if (!open || part.sums) return rows;
   const terms = part.terms.map((node, i) => ({ node, x: data[i], i }));
   terms.sort((a, b) => Math.abs(b.x * part.above[b.i]) - Math.abs(a.x * part.above[a.i]));
   const inner = (...children) => make("span", { class: "term" }, ...children);
@@ -796,7 +864,9 @@ function rowsOf(part) {
     rows.push({ parts: [inner("the share: ", askButton(part.weight)), "", ""] });
   }
   for (const { node, x, i } of terms.slice(0, MOST_TERMS)) {
-    const text = inner(askButton(node), ` ${short(x)} × ${bracket(short(part.own[i]))}`);
+    const factors = part.factor === 1 ? [part.own[i]] : [part.factor, part.own[i] / part.factor];
+    const product = [x, ...factors].map((each) => bracket(short(each))).join(" × ");
+    const text = inner(askButton(node), ` ${product}`);
     rows.push({ parts: [text, x * part.own[i], x * part.above[i]] });
   }
   const rest = terms.slice(MOST_TERMS);
@@ -822,8 +892,8 @@ function why(logit) {
       + "The logit is a sum: each part of the model has written something into x, which adds to "
       + "every logit. The last column is what counts: how much more a part adds to this logit "
       + "than to the average one. (Of two tokens whose logits differ by 1, one is 2.7 times as "
-      + "likely as the other.) The indented lines are the four looks of attention that count "
-      + "most. Press a part to see the numbers that it is made of."),
+      + "likely as the other.) The indented lines are single looks of attention, those that "
+      + "count most first. Press a part to see the numbers that it is made of."),
     table([[`written into x by${page.shown.length > 1 ? " (first run)" : ""}`, false],
       ["adds", false], ["more than average", false]], rows, "parts of the logit"));
 }
@@ -860,7 +930,7 @@ function drawNudge() {
   }
   const loss = (x, id) => make("span", { id }, full(x));
   const changed = [...nudges].map(([each, number]) =>
-    ({ parts: [askButton(each), full(recorded.data[each]), full(number)] }));
+    ({ parts: [askButton(each), withDigits(recorded.data[each], 6), withDigits(number, 6)] }));
   $("nudged").replaceChildren(table([["", false], ["before", false], ["after", false]], [
     ...changed,
     { parts: ["the loss", loss(before, "loss-before"),
@@ -869,9 +939,11 @@ function drawNudge() {
   ], "what the change did"));
 }
 
+const LARGEST_NUDGE = 100; // far beyond it, squares of squares leave the range of floats
 function nudge(node, number) {
-  if (!Number.isFinite(number)) {
-    $("nudged").textContent = "This is no number: give one such as 0.25.";
+  if (!(Math.abs(number) <= LARGEST_NUDGE)) {
+    $("nudged").textContent = Number.isNaN(number) ? "This is no number: give one such as 0.25."
+      : `Give a number from -${LARGEST_NUDGE} to ${LARGEST_NUDGE}.`;
     return;
   }
   page.nudges.set(node, number);
@@ -1050,10 +1122,11 @@ function drawSummary() {
     const now = page.shown.length > 1 ? step : meta.states[page.snapshot].step;
     return `${name}, ${now === step ? "" : "as it was "}after ${now} steps`;
   });
-  const changed = page.nudges.size ? ", some of them changed by you" : "";
+  const changed = page.nudges.size ? `, ${page.nudges.size} of them changed by you` : "";
+  $("undo-above").hidden = !page.nudges.size;
   $("summary").textContent = `${names.join("; beside it ")}. ${plural(n_layer, "layer")}, `
     + `${plural(n_head, "head")}, n_embd ${n_embd}. The loss of this text is ${results} nats a `
-    + `letter, computed with ${graph.n.toLocaleString("en")} numbers${changed}. Press any of them.`;
+    + `token, computed with ${graph.n.toLocaleString("en")} numbers${changed}. Press any of them.`;
 }
 
 const KEYS = { l: "line", t: "token", y: "layer", f: "function" };
@@ -1080,6 +1153,8 @@ function pressed(event) {
     return;
   }
   if (target.closest("input, select")) return;
+  if (event.key === "Escape") unpoint();
+  if (event.key === "n") showNumber();
   const kind = KEYS[event.key.toLowerCase()];
   const way = event.key === event.key.toLowerCase() ? 1 : -1;
   if (page.meta.kind === "graph" && kind === "line") visit(page.visited + way);
@@ -1096,9 +1171,11 @@ function back(i) {
 }
 
 function clicked(event) {
+  const dot = event.target.closest("[data-snapshot]");
+  if (dot) showSnapshot(Number(dot.dataset.snapshot));
   const target = event.target.closest("button");
   if (!target) return;
-  const { number, token, line, go: kind, way, back: trail, visit: visits, stop, open } =
+  const { number, token, line, go: kind, way, back: trail, visit: visits, stop, open, by } =
     target.dataset;
   if (number !== undefined) {
     const inside = $("number").contains(target);
@@ -1106,9 +1183,7 @@ function clicked(event) {
     if (!inside) page.cameFrom = { panel: target.closest("section").id, number };
     ask(Number(number));
     const { top } = $("number-title").getBoundingClientRect();
-    const outOfSight = top < 0 || top > innerHeight / 2;
-    if (outOfSight) $("number").scrollIntoView();
-    if (inside || outOfSight) $("number-title").focus({ preventScroll: !inside });
+    if (inside || top < 0 || top > innerHeight / 2) showNumber();
   } else if (target.id === "return") {
     const { panel, number: asked } = page.cameFrom;
     const origin = $(panel).querySelector(`[data-number="${asked}"]`) || $(panel);
@@ -1117,21 +1192,38 @@ function clicked(event) {
   } else if (token !== undefined) chooseToken(Number(token));
   else if (line !== undefined) goToLine(Number(target.dataset.function), Number(line));
   else if (kind) go(kind, Number(way));
-  else if (stop !== undefined) goTo(Number(stop));
+  else if (stop !== undefined) goTo(Number(stop), false);
   else if (open !== undefined) {
     page.opened[page.opened.has(open) ? "delete" : "add"](open);
     drawNumber();
     $("why").querySelector(`[data-open="${open}"]`).focus();
   } else if (trail !== undefined) back(Number(trail));
   else if (visits) visit({ first: 0, last: Infinity }[visits] ?? page.visited + Number(visits));
-  else if (target.id === "undo") showSnapshot(page.snapshot);
+  else if (by) nudge(page.node, page.shown[0].data[page.node] + Number(by));
+  else if (target.id === "to-number") showNumber();
+  else if (target.id.startsWith("undo")) {
+    showSnapshot(page.snapshot);
+    if (target.id === "undo") $("nudge-number").focus();
+  }
+}
+
+// Bring "One number" into sight, and the keyboard there.
+function showNumber() {
+  const { top } = $("number-title").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $("number").scrollIntoView();
+  $("number-title").focus();
 }
 
 function pointed(event) {
   const target = event.target.closest?.("[data-number]");
-  if (!target) return;
+  if (!target) return unpoint();
   const node = Number(target.dataset.number);
   page.pointed = { node, name: target.dataset.name || nameOf(node) };
+  drawReadout();
+}
+
+function unpoint() {
+  page.pointed = null;
   drawReadout();
 }
 
@@ -1168,6 +1260,7 @@ async function begin() {
   page.node = page.graph.root;
   if (isRun) {
     readMeanings(meta);
+    readHelpers(meta);
     $("training").hidden = two || count < 2;
     document.body.classList.toggle("alone", $("training").hidden);
     $("snapshot").max = count - 1;
@@ -1197,7 +1290,7 @@ async function begin() {
     () => { readColours(); draw(); });
   let width = innerWidth;
   addEventListener("resize", () => {
-    if (isRun && innerWidth !== width) { drawTraining(); drawMap(); }
+    if (isRun && innerWidth !== width) { drawTraining(); drawMatrices(); drawMap(); }
     width = innerWidth;
   });
   document.body.dataset.ready = "yes";
