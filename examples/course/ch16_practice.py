@@ -451,7 +451,7 @@ assert fits["fitting"][1] < fits["underfitting"][1]
 # Exercises (solutions and hints in ch16_solution.py):
 # 1. Add a fourth schedule, "cosine", with the factor
 #    0.5 * (1 + math.cos(math.pi * step / n_steps)). Is it better than linear decay? By
-#    more than two standard errors?
+#    more than two standard errors? And with five seeds?
 # 2. Weight decay pulls all weights towards 0 at each step (see adam.py). Does
 #    Adam(..., weight_decay=1.0) prevent overfitting in the run of 30 names?
 # 3. Somebody halves the batch size and keeps the learning rate. Somebody else doubles

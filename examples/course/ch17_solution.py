@@ -79,9 +79,8 @@ assert min(losses, key=losses.get) == 1.0
 # Is the greedy name the likeliest of all? It is not. The likeliest name is no name at
 # all: BOS, and at once BOS again. The probability of a name is a product with a factor
 # for each letter, so every single long name is unlikely, while all long names together
-# are nearly everything. (Systems that translate
-# have the same flaw: Stahlberg and Byrne, "On NMT search errors and model errors",
-# 2019.)
+# are nearly everything. (Systems that translate have the same flaw: Stahlberg and
+# Byrne, "On NMT search errors and model errors", 2019.)
 keys, values = empty_cache(config)
 heap = [(-1.0, [tokenizer.bos], keys, values)]
 found = []

@@ -119,8 +119,8 @@ def with_error(loss_with_error):
 # The names are *independent*: whatever a is, b is positive or negative as before, and 0
 # in the mean. So the mixed product cancels out over many such pairs. What is left says
 # that the variance of the sum, the mean square of its distance from the truth, is the
-# sum of the two variances. (It is so for the difference a - b as
-# well: there the mixed product is subtracted, and it is 0 in the mean all the same.)
+# sum of the two variances. (It is so for the difference a - b as well: there the mixed
+# product is subtracted, and it is 0 in the mean all the same.)
 # With n names, the sum has n times the variance of one name, and so sqrt(n) times its
 # standard deviation. The mean is that sum divided by n, and sqrt(n) / n is 1 / sqrt(n).
 #
