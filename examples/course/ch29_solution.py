@@ -41,7 +41,7 @@ from microgpt.training import collector_paused
 
 # What the exercises share, as in the chapter. Its five seeds are 0 to 4. Here each
 # lesson is given with one of them, because five take more than a minute. The figures of
-# all five are quoted: put 1, 2, 3 or 4 in place of 0, and you see those of that seed.
+# all five stand at the end: put 1, 2, 3 or 4 in place of 0, and you see those of that seed.
 SEED = 0
 run = trained_gpt()
 config = GPTConfig(TOKENIZER.vocab_size + len(WISHES), block_size=9)
@@ -159,7 +159,7 @@ shares_of_200, loss_of_200 = show("200 examples", short_lesson)
 # With seed 0, "long" is obeyed 75 times of 100 in place of 66. Does that answer the
 # question? By itself it does not. In the chapter five seeds, with 200 examples each,
 # were obeyed between 55 and 76 times, so 75 could be no more than a lucky seed. We have
-# therefore given this lesson with all five seeds (below, quoted). "Long" became better
+# therefore given this lesson with all five seeds (the table at the end). "Long" became better
 # with each of them: from 66 to 82 on average, which is 16 ± 6 more. "Ends in 'n'" went
 # from 78 to 93, 15 ± 6 more, and "short" from 97 to 100. So yes: "long" was not beyond
 # the model. 200 steps on 200 examples were just too few for it. (Which of the two was
@@ -253,16 +253,16 @@ assert loss_repaired < loss_with_zeros - 0.5
 assert taken_after < 0.05 < taken_before
 
 # %%
-# All five seeds, as they were measured with this program:
-print()
-print("'long' by seed (quoted)      0    1    2    3    4     mean")
-print("  200 examples              66   61   71   76   55       66")
-print("  1. 800 examples           75   94   75   85   80       82")
-print("  2. with rehearsal         60   38   55   54   65       54")
-print("  3. zeros, 200 examples    34   35   64   84   34       50")
-print()
-print("mean of the five seeds (quoted)  short    long  ends in 'n'   old loss")
-print("  200 examples                      97      66           78      2.889")
-print("  1. 800 examples                  100      82           93      3.040")
-print("  2. with rehearsal                 98      54           73      2.582")
-print("  3. zeros, 200 examples            96      50           75      2.917")
+# All five seeds, as this program has measured them, one after the other:
+#
+#     "long" by seed                   0    1    2    3    4     mean
+#       200 examples                  66   61   71   76   55       66
+#       1. 800 examples               75   94   75   85   80       82
+#       2. with rehearsal             60   38   55   54   65       54
+#       3. zeros, 200 examples        34   35   64   84   34       50
+#
+#     mean of the five seeds       short    long  ends in 'n'   old loss
+#       200 examples                  97      66           78      2.889
+#       1. 800 examples              100      82           93      3.040
+#       2. with rehearsal             98      54           73      2.582
+#       3. zeros, 200 examples        96      50           75      2.917
