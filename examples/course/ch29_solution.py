@@ -41,7 +41,7 @@ from microgpt.training import collector_paused
 
 # What the exercises share, as in the chapter. Its five seeds are 0 to 4. Here each
 # lesson is given with one of them, because five take more than a minute. The figures of
-# all five stand at the end: put 1, 2, 3 or 4 in place of 0, and you see those of that seed.
+# all five stand at the end. Put 1, 2, 3 or 4 in place of 0, and you see that seed's.
 SEED = 0
 run = trained_gpt()
 config = GPTConfig(TOKENIZER.vocab_size + len(WISHES), block_size=9)
@@ -159,11 +159,12 @@ shares_of_200, loss_of_200 = show("200 examples", short_lesson)
 # With seed 0, "long" is obeyed 75 times of 100 in place of 66. Does that answer the
 # question? By itself it does not. In the chapter five seeds, with 200 examples each,
 # were obeyed between 55 and 76 times, so 75 could be no more than a lucky seed. We have
-# therefore given this lesson with all five seeds (the table at the end). "Long" became better
-# with each of them: from 66 to 82 on average, which is 16 ± 6 more. "Ends in 'n'" went
-# from 78 to 93, 15 ± 6 more, and "short" from 97 to 100. So yes: "long" was not beyond
-# the model. 200 steps on 200 examples were just too few for it. (Which of the two was
-# missing, the steps or the examples? This cannot tell, since we gave it more of both.)
+# therefore given this lesson with all five seeds (the table at the end). "Long" became
+# better with each of them: from 66 to 82 on average, which is 16 ± 6 more. "Ends in
+# 'n'" went from 78 to 93, 15 ± 6 more, and "short" from 97 to 100. So yes: "long" was
+# not beyond the model. 200 steps on 200 examples were just too few for it. (Which of
+# the two was missing, the steps or the examples? This cannot tell, since we gave it
+# more of both.)
 #
 # The old loss was 2.89 on average with 200 examples and 3.04 with 800, so 0.15 ± 0.09
 # higher. That is less than two standard errors: whether the longer lesson makes the
