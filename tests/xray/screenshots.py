@@ -19,6 +19,8 @@ SCENE = """
 chooseToken(2);
 goToLine(arguments[0], arguments[1]);
 ask(page.meta.logits[2][1]);
+page.opened.add("the embedding of “i”");
+drawNumber();
 scrollTo(0, 0);
 """
 

@@ -626,6 +626,11 @@ def test_a_change_is_said_wherever_it_shows_and_can_be_undone_from_the_top(
     nats = found.data[losses[0]]
     assert f"was {nats:.2f}" in text(page, "#tokens .token:nth-child(2)")
     assert "was" in text(page, "#bars")
+    # Back to where it was is no change.
+    press(page, '[data-by="-0.1"]')
+    page.execute_script("nudge(...arguments)", node, found.data[node])
+    assert "changed by you" not in text(page, "#summary")
+    press(page, '[data-by="0.1"]')
     press(page, "#undo-above")
     assert (
         page.execute_script("return page.shown[0].data[arguments[0]]", node)

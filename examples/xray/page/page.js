@@ -13,7 +13,7 @@ const page = {
   snapshot: 0, // which of the states it was before any nudge
   nudges: new Map(), // parameter: its new number
   meanings: new Map(), // node: what it is about, if that is not in its name
-  helpers: new Set(), // the functions that are called from several lines
+  helpers: new Set(), // the functions that call none of the others, such as linear
   opened: new Set(), // the parts of a logit that are shown in full
   view: "data", at: 0, token: 0, node: 0, trail: [], visited: 0,
   pointed: null, // what the line at the bottom is about
@@ -107,8 +107,8 @@ function placeOf([, , , , pos, layer, head]) {
 
 const placeWhere = (node) => (born(node) ? placeOf(born(node)) : "");
 
-// The steps whose lines made a number: its own, and where that is in a function that is
-// called from several lines, such as linear, first the line that called it.
+// The steps whose lines made a number: its own, and where that is in a helper such as
+// linear, first the line that called it.
 function stopsOf(node) {
   if (!born(node)) return [];
   const own = page.columns.born[node];
@@ -123,13 +123,11 @@ function callerOf(at) {
   return i;
 }
 
-// Note which functions are called from more than one line.
+// Helpers are the functions that call none of the others.
 function readHelpers({ steps, functions }) {
-  functions.forEach((_, f) => {
-    const begins = steps.flatMap((step, i) =>
-      (step[0] === f && step[2] !== steps[i - 1]?.[2] && callerOf(i) >= 0 ? [i] : []));
-    const lines = new Set(begins.map((i) => steps[callerOf(i)][1]));
-    if (lines.size > 1) page.helpers.add(f);
+  page.helpers = new Set(functions.keys());
+  steps.forEach((step, i) => {
+    if (i && step[3] > steps[i - 1][3]) page.helpers.delete(steps[i - 1][0]);
   });
 }
 
@@ -299,7 +297,7 @@ function drawText() {
     row.append(
       make("button", { "data-number": node, "aria-label": `${name}, ${percent(probs[i])}` }, name),
       make("span", {}, percent(probs[i])),
-      make("div", { class: "reach" }, length, make("small", {}, notes.join(" "))));
+      make("div", { class: "reach" }, length, make("small", {}, notes.filter((note) => note).join("; "))));
     return row;
   };
   const open = $("bars").querySelector("details")?.open;
@@ -577,7 +575,7 @@ function ask(node, { remember = true } = {}) {
 // A button that asks a number.
 function askButton(node, { here = page.node, text = nameOf(node) + meaningOf(node) } = {}) {
   const button = make("button", { class: "ask", "data-number": node,
-    "aria-label": `${text}, ${madeAt(node) || "a leaf"}`, title: text }, text);
+    "aria-label": `${text}, ${madeAt(node) || "made by no operation"}`, title: text }, text);
   // Where it was made, if that is not here; and which one it is, if names are the same.
   const place = placeWhere(node) === placeWhere(here) ? "" : placeWhere(node);
   const line = node !== here && nameOf(node) === nameOf(here) ? lineWhere(node) : "";
@@ -650,7 +648,9 @@ function drawNumber() {
   const [state] = shown;
   const label = graph.labels[node];
   $("trail").replaceChildren(...page.trail.slice(-6).map((each, i, all) =>
-    make("button", { "data-back": page.trail.length - all.length + i }, `◂ ${nameOf(each)}`)));
+    make("button", { "data-back": page.trail.length - all.length + i }, `◂ ${nameOf(each)}`,
+      ...([...all, node].filter((other) => nameOf(other) === nameOf(each)).length > 1
+        ? [make("small", {}, ` ${lineWhere(each)}`)] : []))));
   if (page.cameFrom) {
     const title = $(`${page.cameFrom.panel}-title`).textContent;
     $("trail").prepend(make("button", { id: "return" }, `↩ to “${title}”`));
@@ -732,14 +732,15 @@ function drawUses(state) {
   const uses = usesOf(node, state);
   // dot(x, x) uses each number twice.
   const again = (user) => uses.filter((use) => use[0] === user).length > 1;
-  const nth = (user, e) => make("small", {}, ` as its input ${e - graph.first[user] + 1}`);
+  const nth = (user, e) => make("small", {}, ` as inputs[${e - graph.first[user]}]`);
   const rows = uses.map(([user, e]) => ({ size: state.slopes[e] * state.grad[user], parts: [
     again(user) ? make("span", {}, askButton(user), nth(user, e)) : askButton(user), figures((each) => each.slopes[e]), figures((each) => each.grad[user]),
     figures((each) => each.slopes[e] * each.grad[user]),
     stopsOf(user).slice(0, 1).map((i) => stopButton(i, lineWhere(user)))] }));
-  const nothing = figures(() => "");
+  const nothing = shown.length > 1 ? ["", "", ""] : [""];
   if (node === graph.root) {
-    const parts = ["the result itself", nothing, nothing, shown.map(() => 1), "d(loss)/d(loss) = 1"];
+    const ones = shown.length > 1 ? [1, 1, 0] : [1];
+    const parts = ["the result itself", nothing, nothing, ones, "d(loss)/d(loss) = 1"];
     rows.push({ size: 1, parts });
   }
   $("used").replaceChildren(
@@ -796,8 +797,9 @@ function partsOf({ pos, token }) {
 
   const [{ x: sum }, { x: normalised }, ...halves] = meta.streams[pos];
   const scale = Math.hypot(...data(normalised)) / Math.hypot(...data(sum));
+  const aboveMean = " (In the last column: × what that is above the mean of the column.)";
   const times = "Each number, × the scale of rmsnorm, × the number in its column of the row of "
-    + "lm_head:";
+    + `lm_head.${aboveMean}`;
   add(`the embedding of “${tokenAt(pos)}”`, rowOf("wte", meta.tokens[pos]), times, scale);
   add(`the embedding of position ${pos}`, rowOf("wpe", pos), times, scale);
   const { lines, first } = meta.functions.find(({ name }) => name === "gpt");
@@ -807,7 +809,8 @@ function partsOf({ pos, token }) {
     // Each x is a sum of the x before it and of what was written; both are inputs of it.
     const written = x.map((each, i) => inputsOf(each).find((input) => input !== before[i]));
     before = x;
-    const each = "Each number that it wrote, × the number in its column of the row of lm_head:";
+    const each = "Each number that it wrote, × the number in its column of the row of "
+      + `lm_head.${aboveMean}`;
     if (lines[line - first].includes("mlp(")) {
       add(`mlp, layer ${layer}`, written, each);
       layer++;
@@ -825,7 +828,8 @@ function partsOf({ pos, token }) {
         const through = (row) => head.map((i) => dot(wo.map((out) => out[i]), row));
         looks.push([`head ${h} looks at position ${t} “${tokenAt(t)}” (${percent(share)})`,
           head.map((i) => v[i]), "Each number of that token's v, × the share, × what attn_wo and "
-          + "the row of lm_head make of it:", share, through, { weight }]);
+          + "the row of lm_head make of it. (In the last column: of what is above the mean of the "
+          + "rows.)", share, through, { weight }]);
       });
     }
     const size = ([, terms, , share, through]) =>
@@ -942,12 +946,16 @@ function drawNudge() {
 const LARGEST_NUDGE = 100; // far beyond it, squares of squares leave the range of floats
 function nudge(node, number) {
   if (!(Math.abs(number) <= LARGEST_NUDGE)) {
-    $("nudged").textContent = Number.isNaN(number) ? "This is no number: give one such as 0.25."
+    const advice = Number.isNaN(number) ? "This is no number: give one such as 0.25."
       : `Give a number from -${LARGEST_NUDGE} to ${LARGEST_NUDGE}.`;
+    $("nudged").querySelector("p")?.remove();
+    $("nudged").prepend(make("p", {}, `${advice} It still is ${short(page.shown[0].data[node])}.`));
     return;
   }
+  const recorded = page.states[page.snapshot]();
   page.nudges.set(node, number);
-  page.shown = [page.graph.changed(page.states[page.snapshot](), page.nudges)];
+  if (number === recorded.data[node]) page.nudges.delete(node);
+  page.shown = [page.nudges.size ? page.graph.changed(recorded, page.nudges) : recorded];
   draw();
 }
 
@@ -994,7 +1002,9 @@ function drawAttention() {
 function drawMatrices() {
   const name = $("matrix").value;
   const { rows, columns } = matrixOf(name);
-  const small = columns > 16 || page.shown.length > 1 || innerWidth < 1000;
+  // A cell with a number in it takes 45 pixels.
+  const room = $("matrix-cells").clientWidth > 45 * (columns + 1);
+  const small = columns > 16 || page.shown.length > 1 || !room;
   const group = matrixCells(name, small);
   const of = { wte: "token", lm_head: "token", wpe: "position" }[name] || "output";
   const tag = (said) => make("span", { class: "tag" }, said);
@@ -1203,7 +1213,8 @@ function clicked(event) {
   else if (target.id === "to-number") showNumber();
   else if (target.id.startsWith("undo")) {
     showSnapshot(page.snapshot);
-    if (target.id === "undo") $("nudge-number").focus();
+    const next = target.id === "undo" ? $("nudge-number") : $("number-title");
+    next.focus({ preventScroll: true });
   }
 }
 
@@ -1234,7 +1245,13 @@ function drawReadout() {
   if (!found) return;
   const say = (kind) => figures((state) => state[kind][found.node]).map((x, i, all) =>
     (all.length > 1 ? `${SHORT_NAMES[i]} ${short(x)}` : short(x))).join(", ");
-  const parts = [`${found.name} = ${say("data")}`, `grad ${say("grad")}`, madeAt(found.node)];
+  const was = (kind) => {
+    const [now, before] = [page.shown[0], page.states[page.snapshot]?.()].map((state) =>
+      state && short(state[kind][found.node]));
+    return page.nudges.size && now !== before ? ` (was ${before})` : "";
+  };
+  const parts = [`${found.name} = ${say("data")}${was("data")}`,
+    `grad ${say("grad")}${was("grad")}`, madeAt(found.node)];
   $("readout").textContent = parts.filter((part) => part).join(" · ");
 }
 
@@ -1263,6 +1280,7 @@ async function begin() {
     readHelpers(meta);
     $("training").hidden = two || count < 2;
     document.body.classList.toggle("alone", $("training").hidden);
+    document.body.classList.toggle("two", two);
     $("snapshot").max = count - 1;
     $("matrix").append(...meta.matrices.map(([name]) => make("option", { value: name }, name)));
     buildCode();
