@@ -736,7 +736,7 @@ function drawUses(state) {
   const rows = uses.map(([user, e]) => ({ size: state.slopes[e] * state.grad[user], parts: [
     again(user) ? make("span", {}, askButton(user), nth(user, e)) : askButton(user), figures((each) => each.slopes[e]), figures((each) => each.grad[user]),
     figures((each) => each.slopes[e] * each.grad[user]),
-    stopsOf(user).slice(0, 1).map((i) => stopButton(i, lineWhere(user)))] }));
+    stopsOf(user).slice(0, 1).map((i) => stopButton(i, lineWhere(user)))[0] ?? ""] }));
   const nothing = shown.length > 1 ? ["", "", ""] : [""];
   if (node === graph.root) {
     const ones = shown.length > 1 ? [1, 1, 0] : [1];
