@@ -1,9 +1,9 @@
 """A tokenizer that starts from single bytes can write down any text at all.
 
-Before this came `plain_bpe.py`, the same in forty lines; next comes `vocabulary.py`,
-which reads the tokens and merges of a model from its files. This file does byte-level
-byte-pair encoding exactly as GPT-2 does, so that every text gets the same numbers. To
-the forty lines it adds three things:
+Before this came `plain_bpe.py`, the idea in some forty lines; next comes
+`vocabulary.py`, which reads the tokens and merges of a model from its files. This file
+does byte-level byte-pair encoding exactly as GPT-2 does, so that every text gets the
+same numbers. To the plain file it adds three things:
 
 1. A text is first split into pieces, mostly words, each with the space before it. No
    merge crosses the end of a piece, so there are no tokens such as "dog." or "of the".
@@ -157,14 +157,32 @@ def merge_pair(tokens: list[str], pair: Pair) -> list[str]:
 def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
     """Return tokens after all merges: the one learnt first, everywhere, and so on.
 
-    The plain way is to search the whole list for the best pair, merge it, and search
-    again; for a piece of n symbols, that is about n searches of n places. Here all
-    pairs are put into a heap once, which gives out the pair learnt first, the leftmost
-    of equals. A merge changes only the pairs to its left and right, and those two are
-    put in. A pair that has changed meanwhile is noticed when it comes out, and skipped.
+    Why in the order of learning? GPT-2 was trained on texts that were merged in that
+    order. In another one the same word could become other tokens, which the model has
+    rarely or never met.
 
-    >>> merge_all(["l", "o", "w"], {("l", "o"): 0, ("lo", "w"): 1})
-    ['low']
+    `plain_bpe.py` tries all merges once, from the first to the last. It is the same to
+    look which pairs are there, merge the one of the lowest rank, and look again: what a
+    merge makes can be part of later merges only, so the search never has to go back.
+    (That holds where no two merges make the same token. GPT-2's 50,000 merges make
+    50,000 tokens.) But in a piece of n symbols, that is about n searches of n places.
+
+    Here all pairs are put into a heap once, which gives out the pair of the lowest
+    rank, the leftmost of equals. A merge changes only the pairs to its left and right,
+    and those two are put in. A pair that has changed meanwhile is noticed when it comes
+    out, and skipped:
+
+        "lower", with the merges  0: l o   1: e r   2: lo w   3: low er
+
+        heap, with the place of each pair     comes out        tokens after it
+        0 l+o at 0, 1 e+r at 3                0 l+o at 0       lo w e r
+        1 e+r at 3, 2 lo+w at 0               1 e+r at 3       lo w er
+        2 lo+w at 0                           2 lo+w at 0      low er
+        3 low+er at 0                         3 low+er at 0    lower
+
+    >>> ranks = {("l", "o"): 0, ("e", "r"): 1, ("lo", "w"): 2, ("low", "er"): 3}
+    >>> merge_all(["l", "o", "w", "e", "r"], ranks)
+    ['lower']
     """
     token_at: list[str | None] = list(tokens)  # None where a token went to its left
     before = [*range(-1, len(tokens) - 1)]  # the place of the neighbour on either side
@@ -184,7 +202,9 @@ def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
     for place in range(len(tokens) - 1):
         offer(place, place + 1)
     while heap:
-        # All places with one pair are merged before anything that they give rise to.
+        # All places with one pair are merged before the new pairs are put in, as in the
+        # plain way, where merge_pair goes through the whole list. It matters only for a
+        # table that is in no learner's order: there a new pair may have a lower rank.
         rank = heap[0][0]
         merged = []
         while heap and heap[0][0] == rank:
@@ -233,7 +253,7 @@ class BPE:
             self.token_bytes[token_id] = to_bytes(token)
         for token_id, text in (added or {}).items():
             self.token_bytes[token_id] = text.encode("utf-8", "replace")
-        self.vocab_size = max(self.token_bytes) + 1
+        self.vocab_size = max(self.token_bytes) + 1  # some ids may have no token
         self.end_of_text = vocab.get(END_OF_TEXT)
         for token_id, text in (added or {}).items():
             if text == END_OF_TEXT:
@@ -241,7 +261,10 @@ class BPE:
         self.known_pieces: dict[tuple[str, str], list[int]] = {}  # the ids of a piece
 
     def next_merge(self, tokens: list[str]) -> Pair | None:
-        """Return the pair of neighbours that was learnt first, or None if none was."""
+        """Return the pair of neighbours that was learnt first, or None if none was.
+
+        `tokens.py` shows a tokenizer's work with it, one round after another.
+        """
         pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in self.ranks]
         return min(pairs, key=self.ranks.__getitem__, default=None)
 
@@ -275,7 +298,9 @@ class BPE:
         for token_id in ids:
             if token_id not in self.token_bytes:
                 raise ValueError(
-                    f"token {token_id}, but vocab_size is {self.vocab_size}"
+                    f"no token has the id {token_id}: there are "
+                    f"{len(self.token_bytes)}, and the highest id is "
+                    f"{self.vocab_size - 1}"
                 )
             parts.append(self.token_bytes[token_id])
         return b"".join(parts)
@@ -326,11 +351,18 @@ def train_bpe(
     pair_counts: Counter[Pair] = Counter()
     pieces_with: defaultdict[Pair, set[str]] = defaultdict(set)
 
-    def count_pairs(piece: str, times: int) -> None:
+    def add_pairs(piece: str) -> None:
         tokens = tokens_of[piece]
         for pair in zip(tokens, tokens[1:]):
-            pair_counts[pair] += times
+            pair_counts[pair] += frequency[piece]
             pieces_with[pair].add(piece)
+
+    def take_off_pairs(piece: str) -> None:
+        # (pieces_with keeps a piece that has lost a pair; going through it changes
+        # nothing.)
+        tokens = tokens_of[piece]
+        for pair in zip(tokens, tokens[1:]):
+            pair_counts[pair] -= frequency[piece]
             if pair_counts[pair] == 0:  # it stands nowhere any more
                 del pair_counts[pair], pieces_with[pair]
 
@@ -339,7 +371,7 @@ def train_bpe(
         return -pair_counts[pair], vocab[left], vocab[right]
 
     for piece in frequency:
-        count_pairs(piece, frequency[piece])
+        add_pairs(piece)
     while pair_counts and len(vocab) < vocab_size - 1:
         # Signpost: whoever learns GPT-2's 50,000 merges keeps the counts in a heap.
         pair = min(pair_counts, key=most_frequent_first)
@@ -348,9 +380,9 @@ def train_bpe(
         merges.append(pair)
         vocab["".join(pair)] = len(vocab)
         # Only a piece that holds the pair changes, and with it the counts of its pairs.
-        for piece in pieces_with.pop(pair):
-            count_pairs(piece, -frequency[piece])
+        for piece in list(pieces_with[pair]):
+            take_off_pairs(piece)
             tokens_of[piece] = merge_pair(tokens_of[piece], pair)
-            count_pairs(piece, frequency[piece])
+            add_pairs(piece)
     vocab[END_OF_TEXT] = len(vocab)
     return BPE(vocab, merges)

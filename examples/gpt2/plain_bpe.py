@@ -1,8 +1,11 @@
-"""Byte-pair encoding in forty lines: count the pairs, merge the most frequent, repeat.
+"""Byte-pair encoding in some forty lines: count pairs, merge the most frequent, repeat.
 
 Before this came `weights.py`, which reads a model's numbers; next comes `bpe.py`, which
-does the same as this for real texts, exactly as GPT-2 does, and fast. Chapter 20 of the
-course grows the same functions step by step, on letters in place of bytes.
+does this for real texts, exactly as GPT-2 does, and fast. (The two differ in one choice
+when they learn: where pairs are equally frequent, this file merges the one that comes
+first in the text, and `bpe.py` the one with the lower ids, as the libraries do.)
+Chapter 20 of the course grows the same functions step by step, on letters in place of
+bytes.
 
 Why tokens that are neither letters nor words? With one token a letter, as in
 `microgpt.tokenizer`, a text is long, and a model has to spend its work on spelling.
@@ -80,7 +83,11 @@ def learn(texts: Iterable[str], n_merges: int) -> list[Pair]:
 
 
 def encode(text: str, merges: list[Pair]) -> list[bytes]:
-    """Return the tokens of a text: the same merges, made in the order of learning."""
+    """Return the tokens of a text: the same merges, made in the order of learning.
+
+    Why in that order? Because the texts in `learn` were merged in that order, and so a
+    word becomes the same tokens here as it did there.
+    """
     tokens = single_bytes(text)
     for pair in merges:
         tokens = merge_pair(tokens, pair)

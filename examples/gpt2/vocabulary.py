@@ -10,9 +10,13 @@ reads their numbers. The forms hold the same things:
 A vocabulary is {token: its number}, where a token is written with one symbol for each
 byte (see `bpe.byte_symbols`). A merge is two tokens. Beside them there may be *added*
 tokens, which no merge makes, such as "<|endoftext|>" or the "<pad>" that somebody added
-later. What is read here is checked before it is believed: a file of merges that is cut
-short, for example, would turn texts into other numbers than those that the model was
-trained on, and nothing would look wrong but the answers.
+later.
+
+A wrong file would turn texts into other numbers than those that the model was trained
+on, and nothing would look wrong but the answers. So what can be checked is checked: no
+id is given twice, every token is made by some merge, from tokens that were there before
+it, and tokenizer.json asks for nothing that `bpe.py` does not do. What can not be seen
+is whether two merges of which neither needs the other have changed places.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import os
 import re
 from typing import Any
 
-from bpe import BPE, BYTES, END_OF_TEXT, SYMBOLS, Pair
+from bpe import BPE, BYTES, END_OF_TEXT, SYMBOLS, Pair, to_symbols
 from weights import read_json, read_text
 
 PAIRS_OF_FILES = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
@@ -37,11 +41,16 @@ SPECIAL = re.compile(r"<.+>|\[[A-Z]+\]")
 
 
 def read_tokenizer(folder: str) -> BPE:
-    """Return the tokenizer in a folder, whichever form it has. A fault: ValueError."""
+    """Return the tokenizer in a folder, whichever form it has. A fault: ValueError.
+
+    The text of an added token means that token only where the model writes it. Typed,
+    it is text like any other (see `BPE.encode`).
+    """
     for vocab_name, merges_name in PAIRS_OF_FILES:
         if os.path.exists(os.path.join(folder, vocab_name)):
             vocab = _vocab_file(os.path.join(folder, vocab_name))
             added = _added_tokens(folder)
+            _check_added(vocab, added, folder)
             merges_path = os.path.join(folder, merges_name)
             merges = _merges_file(merges_path, vocab, vocab_name)
             _check_whole(vocab, merges, added, merges_path, vocab_name)
@@ -58,6 +67,7 @@ def read_tokenizer(folder: str) -> BPE:
 def is_openai(bpe: BPE) -> bool:
     """Say whether vocabulary and merges are those that OpenAI published with GPT-2.
 
+    What was downloaded as gpt2 should have them; `complete.py` says so if it has not.
     They are compared by content. OpenAI's file is this vocabulary in the form that
     json.dumps gives it, so its SHA-256 can be found without having the file.
     """
@@ -72,20 +82,47 @@ def _check_vocab(vocab: Any, added: dict[int, str], path: str) -> dict[str, int]
     """Return the vocabulary, or say what is wrong with it."""
     if type(vocab) is not dict or any(type(i) is not int for i in vocab.values()):
         raise ValueError(f"{path} is no JSON object of tokens and their whole numbers")
+    # Without added tokens, ids go from 0 up and leave out none. An added token may have
+    # taken an id among them, or any above them: models have room for more, unused.
     ids = {*vocab.values(), *added}
-    n = len(vocab) + len(added.keys() - vocab.values())
-    missing = set(range(n)) - ids
-    if missing and not (added and min(missing) >= len(vocab)):
-        raise ValueError(
-            f"{path} numbers {n} tokens, but not from 0 to {n - 1}: {min(missing)} is "
-            "no token's id"
-        )
+    for i in range(len(vocab)):
+        if i not in ids:
+            raise ValueError(
+                f"{path} numbers {len(vocab)} tokens, but not from 0 to "
+                f"{len(vocab) - 1}: {i} is no token's id"
+            )
     if len(set(vocab.values())) != len(vocab) or min(ids, default=0) < 0:
         raise ValueError(f"{path} gives a number twice, or one below 0")
+    _check_added(vocab, added, path)
     for byte, symbol in enumerate(SYMBOLS):
         if symbol not in vocab:
             raise ValueError(f"{path} has no token {symbol!r}, for the byte {byte}")
     return vocab
+
+
+def _check_added(vocab: dict[str, int], added: dict[int, str], path: str) -> None:
+    """Refuse an added token with the id of another token, or one below 0.
+
+    An entry may repeat a token of the vocabulary, as most do for "<|endoftext|>".
+    """
+    token_of = {token_id: token for token, token_id in vocab.items()}
+    for token_id, text in added.items():
+        token = token_of.get(token_id, text)
+        if token_id < 0 or token not in (text, "".join(to_symbols(text))):
+            taken = "below 0" if token_id < 0 else f"that of the token {token!r:.60}"
+            raise ValueError(
+                f"{path}: the added token {text!r:.60} has the id {token_id}, {taken}"
+            )
+
+
+def _add(added: dict[int, str], token_id: int, text: str, path: str) -> None:
+    """Note an added token; of two with one id, only one could be meant."""
+    if added.get(token_id, text) != text:
+        raise ValueError(
+            f"{path}: the added tokens {added[token_id]!r:.60} and {text!r:.60} have "
+            f"the same id, {token_id}"
+        )
+    added[token_id] = text
 
 
 def _vocab_file(path: str) -> dict[str, int]:
@@ -130,8 +167,19 @@ def _check_whole(
     path: str,
     vocab_name: str,
 ) -> None:
-    """Refuse merges that do not make every token: some of them are missing."""
-    made = {"".join(pair) for pair in merges}
+    """Refuse merges of which some are missing, or which are in another order.
+
+    A learner merges only what is there: single bytes, and what it has merged before.
+    """
+    made: set[str] = set()
+    for number, pair in enumerate(merges, start=1):
+        for token in pair:
+            if token not in made and token not in BYTES:
+                raise ValueError(
+                    f"{path}: merge {number} is of {token!r:.60}, which no merge "
+                    "before it makes: one is missing, or they are in another order"
+                )
+        made.add("".join(pair))
     texts = {END_OF_TEXT, *added.values()}
     unmade = [
         token
@@ -163,7 +211,8 @@ def _added_tokens(folder: str) -> dict[int, str]:
             type(i) is not int for i in content.values()
         ):
             raise ValueError(f"{path} is no JSON object of tokens and whole numbers")
-        added.update({token_id: token for token, token_id in content.items()})
+        for token, token_id in content.items():
+            _add(added, token_id, token, path)
     path = os.path.join(folder, "tokenizer_config.json")
     if os.path.exists(path):
         settings = read_json(path)
@@ -176,7 +225,7 @@ def _added_tokens(folder: str) -> dict[int, str]:
                 raise ValueError(
                     f"{path}: {key!r:.60} in added_tokens_decoder is no token"
                 )
-            added[int(key)] = entry["content"]
+            _add(added, int(key), entry["content"], path)
     return added
 
 
@@ -188,8 +237,11 @@ def _list_in(content: dict[str, Any], name: str, path: str) -> list[Any]:
     return entries or []
 
 
-# What tokenizer.json may say for a tokenizer of GPT-2's kind; everything else would
-# turn a text into other tokens than `bpe.py` does, and so is refused.
+# What the model in a tokenizer.json may say, if it is of GPT-2's kind. Other values
+# would turn a text into other tokens than `bpe.py` does, and so are refused; so is any
+# setting that is not known here, unless it is off. (`unk_token` and `fuse_unk` are for
+# characters that have no token. Here every byte has one.)
+KNOWN = ("type", "vocab", "merges", "unk_token", "fuse_unk")
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "dropout": (None, 0, 0.0),
     "continuing_subword_prefix": (None, ""),
@@ -197,6 +249,23 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "byte_fallback": (None, False),
     "ignore_merges": (None, False),
 }
+
+
+def _adds_tokens(post: Any) -> bool:
+    """Say whether a post_processor could add a token, such as "<s>", to a text.
+
+    The two kinds that are known to add none: ByteLevel, which only computes places in
+    the text, and a template that is the text alone.
+    """
+    if post is None:
+        return False
+    if type(post) is not dict:
+        return True
+    if post.get("type") == "TemplateProcessing":
+        single = post.get("single")
+        is_text = type(single) is list and len(single) == 1
+        return not (is_text and type(single[0]) is dict and "Sequence" in single[0])
+    return post.get("type") != "ByteLevel"
 
 
 def _tokenizer_file(path: str) -> BPE:
@@ -212,8 +281,18 @@ def _tokenizer_file(path: str) -> BPE:
             raise ValueError(
                 f"{path}: {name} is {model[name]!r:.60}, but must be {values[-1]!r}"
             )
+    for name, value in model.items():
+        is_known = name in NEUTRAL or name in KNOWN
+        if not is_known and value not in (None, False):
+            raise ValueError(
+                f"{path}: its model has the setting {name!r:.60}, which is not known "
+                "here and could change the tokens"
+            )
     if content.get("normalizer") is not None:
         raise ValueError(f"{path} changes texts by a normalizer, which GPT-2 has not")
+    # "ByteLevel" is the name for what GPT-2 does: split the text by its pattern, which
+    # is use_regex, and take the bytes. add_prefix_space would put a space before the
+    # text, so that its first word is the same token as elsewhere; GPT-2 does not.
     pre = content.get("pre_tokenizer")
     is_gpt2s = (
         type(pre) is dict
@@ -226,6 +305,11 @@ def _tokenizer_file(path: str) -> BPE:
             f"{path} splits texts in another way than GPT-2: its pre_tokenizer must be "
             "ByteLevel, with add_prefix_space false"
         )
+    if _adds_tokens(content.get("post_processor")):
+        raise ValueError(
+            f"{path} has a post_processor that may add tokens to every text: GPT-2 has "
+            "none that does"
+        )
     added: dict[int, str] = {}
     for entry in _list_in(content, "added_tokens", path):
         if not (
@@ -234,7 +318,7 @@ def _tokenizer_file(path: str) -> BPE:
             and type(entry.get("content")) is str
         ):
             raise ValueError(f"{path}: {entry!r:.60} in added_tokens is no token")
-        added[entry["id"]] = entry["content"]
+        _add(added, entry["id"], entry["content"], path)
     vocab = _check_vocab(model.get("vocab"), added, path)
     for token in vocab:
         if token not in added.values() and not BYTES.keys() >= set(token):

@@ -27,7 +27,7 @@ numbers with a shape: any number of dimensions, or none, which makes it one numb
 ((2, 3), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
 The header is JSON; n and the numbers are little-endian, the lowest byte first.
-`write_safetensors` makes such a file; examples/pytorch uses it.
+`write_safetensors`, at the end, makes such a file; examples/pytorch uses it.
 Source: Hugging Face, safetensors, the section "Format" of its README.
 """
 
@@ -51,6 +51,8 @@ sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))
 
 from microgpt.tools.files import replace_file
 
+# A model's weights are in the first of these, or else the second says in which files.
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_HEADER = 100_000_000  # bytes: the format's own limit
 
 # Each dtype, and what memoryview and struct call such numbers. F is for float, I for
@@ -109,14 +111,19 @@ def read_safetensors(path: str) -> dict[str, Tensor]:
     """Map the file at path into memory, and return its tensors by name.
 
     The file may be cut short, or forged: all that its header says is checked before it
-    is believed. Any fault: ValueError, in one line. (As long as its tensors are in use,
-    a file may be deleted or replaced, but not written to or cut short.)
+    is believed. Any fault: ValueError, in one line.
+
+    As long as its tensors are in use, the file may be deleted or replaced by another:
+    the system keeps the old one until nobody looks at it any more. But nobody may write
+    into it, since the weights would change while the model computes, and nobody may cut
+    it short, since the system ends a process that looks at memory beyond the end.
     """
     if sys.byteorder != "little":
         raise ValueError(f"{path} is little-endian, but this computer is not")
     beginning = b""
     try:
-        # Without a buffer, since 8 bytes are all that is read here.
+        # Only the beginning is read: 8 bytes for n, and some more by which `what_else`
+        # can tell what was saved by mistake. A buffer would read on for nothing.
         with open(path, "rb", buffering=0) as file:
             beginning = file.read(64)
             if len(beginning) < 8:
@@ -132,17 +139,25 @@ def read_safetensors(path: str) -> dict[str, Tensor]:
         raise ValueError(f"{path} is no good safetensors file: {error}") from None
 
 
+def weights_name(folder: str) -> str:
+    """Return the name of the file that tells where a model's weights are.
+
+    That is the file with all of them, if it is there or if there is no index either.
+    """
+    whole, index = os.path.join(folder, WHOLE), os.path.join(folder, INDEX)
+    return INDEX if os.path.exists(index) and not os.path.exists(whole) else WHOLE
+
+
 def read_weights(folder: str) -> dict[str, Tensor]:
     """Return all tensors of the model in a folder, from one file or from several.
 
-    A large model may be cut into several files, called shards. Then the file
-    model.safetensors.index.json says in which of them each tensor is. A shard or a
-    tensor that is missing, and any other fault: ValueError.
+    A large model may be cut into several files, called shards. Then the index says in
+    which of them each tensor is. A shard or a tensor that is missing, and any other
+    fault: ValueError.
     """
-    whole = os.path.join(folder, "model.safetensors")
-    index = os.path.join(folder, "model.safetensors.index.json")
-    if os.path.exists(whole) or not os.path.exists(index):
-        return read_safetensors(whole)
+    if weights_name(folder) == WHOLE:
+        return read_safetensors(os.path.join(folder, WHOLE))
+    index = os.path.join(folder, INDEX)
     content = read_json(index)
     weight_map = content.get("weight_map") if type(content) is dict else None
     if type(weight_map) is not dict or not weight_map:
@@ -162,76 +177,6 @@ def read_weights(folder: str) -> dict[str, Tensor]:
             )
         tensors[name] = shards[shard][name]
     return tensors
-
-
-def write_safetensors(path: str, tensors: Mapping[str, Tensor]) -> None:
-    """Write the tensors to a file at path, whole or not at all.
-
-    What was read can be written again, and numbers of your own, too: here two floats of
-    64 bits.
-
-    >>> import tempfile
-    >>> w = Tensor("F64", (2,), memoryview(array("d", [0.5, -2.0])))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "model.safetensors")
-    ...     write_safetensors(path, {"w": w})
-    ...     read_safetensors(path)["w"].floats().tolist()
-    [0.5, -2.0]
-
-    The whole content is put together in memory first. A tensor whose shape does not fit
-    its numbers, or whose dtype is not theirs: ValueError, and what was at path is still
-    there.
-    """
-    if sys.byteorder != "little":
-        raise ValueError("the format is little-endian, but this computer is not")
-    for name, tensor in tensors.items():
-        _check_writable(name, tensor)
-    header = {}
-    end = 0
-    # The format asks for no order. But with the largest numbers first, and a header of
-    # a multiple of 8 bytes, each number lies where a computer reads it at once.
-    ordered = sorted(tensors, key=lambda name: -tensors[name].stored.itemsize)
-    for name in ordered:
-        start, end = end, end + tensors[name].stored.nbytes
-        header[name] = {
-            "dtype": tensors[name].dtype,
-            "shape": list(tensors[name].shape),
-            "data_offsets": [start, end],
-        }
-    header_bytes = json.dumps(header).encode("ascii")
-    header_bytes += b" " * (-len(header_bytes) % 8)  # the format allows spaces here
-    if len(header_bytes) > MAX_HEADER:
-        raise ValueError(
-            f"the header would have {len(header_bytes)} bytes: {MAX_HEADER} are allowed"
-        )
-    data = [tensors[name].stored for name in ordered]
-    replace_file(
-        path, b"".join([struct.pack("<Q", len(header_bytes)), header_bytes, *data])
-    )
-
-
-def _check_writable(name: str, tensor: Tensor) -> None:
-    """Raise a ValueError if this tensor could not be read again as it is."""
-    if name == "__metadata__":
-        raise ValueError("no tensor can be called __metadata__: the format uses it")
-    dtype, shape, stored = tensor
-    if dtype not in FORMATS:
-        raise ValueError(
-            f"tensor {brief.repr(name)}: dtype {brief.repr(dtype)} is unknown"
-        )
-    if stored.format != FORMATS[dtype]:
-        raise ValueError(
-            f"tensor {brief.repr(name)}: numbers of format {stored.format!r} are not "
-            f"{dtype}, which is {FORMATS[dtype]!r}"
-        )
-    if (
-        not _is_counts(list(shape))
-        or math.prod(shape) != stored.nbytes // stored.itemsize
-    ):
-        raise ValueError(
-            f"tensor {brief.repr(name)}: shape {brief.repr(shape)} does not fit its "
-            f"{stored.nbytes // stored.itemsize} numbers"
-        )
 
 
 def read_json(path: str) -> Any:
@@ -325,6 +270,8 @@ def _tensors(file: memoryview) -> dict[str, Tensor]:
             raise ValueError(f"tensor {brief.repr(name)}: {error}") from None
 
     # Each tensor begins where the one before it ends, and the last ends with the file.
+    # The format forbids a hole as well as an overlap: no program looks at the bytes in
+    # a hole, so they could be anything, such as a second file of another kind.
     covered = 0
     for name in sorted(entries, key=lambda name: entries[name]):
         start, end, _, _ = entries[name]
@@ -407,3 +354,77 @@ def _checked(entry: Any) -> tuple[int, int, str, tuple[int, ...]]:
 def _is_counts(numbers: Any) -> bool:
     # By type(), because isinstance(True, int) is true.
     return type(numbers) is list and all(type(n) is int and n >= 0 for n in numbers)
+
+
+# Writing: GPT-2 itself does not need it, but examples/pytorch saves its models so.
+
+
+def write_safetensors(path: str, tensors: Mapping[str, Tensor]) -> None:
+    """Write the tensors to a file at path, whole or not at all.
+
+    What was read can be written again, and numbers of your own, too: here two floats of
+    64 bits.
+
+    >>> import tempfile
+    >>> w = Tensor("F64", (2,), memoryview(array("d", [0.5, -2.0])))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     write_safetensors(path, {"w": w})
+    ...     read_safetensors(path)["w"].floats().tolist()
+    [0.5, -2.0]
+
+    The whole content is put together in memory first. A tensor whose shape does not fit
+    its numbers, or whose dtype is not theirs: ValueError, and what was at path is still
+    there.
+    """
+    if sys.byteorder != "little":
+        raise ValueError("the format is little-endian, but this computer is not")
+    for name, tensor in tensors.items():
+        _check_writable(name, tensor)
+    header = {}
+    end = 0
+    # The format asks for no order. But a processor reads a number of 8 bytes fastest
+    # where it begins at a multiple of 8, and one of 4 bytes at a multiple of 4. So the
+    # widest numbers come first, and the header is filled up to a multiple of 8.
+    ordered = sorted(tensors, key=lambda name: -tensors[name].stored.itemsize)
+    for name in ordered:
+        start, end = end, end + tensors[name].stored.nbytes
+        header[name] = {
+            "dtype": tensors[name].dtype,
+            "shape": list(tensors[name].shape),
+            "data_offsets": [start, end],
+        }
+    header_bytes = json.dumps(header).encode("ascii")
+    header_bytes += b" " * (-len(header_bytes) % 8)  # the format allows spaces here
+    if len(header_bytes) > MAX_HEADER:
+        raise ValueError(
+            f"the header would have {len(header_bytes)} bytes: {MAX_HEADER} are allowed"
+        )
+    data = [tensors[name].stored for name in ordered]
+    replace_file(
+        path, b"".join([struct.pack("<Q", len(header_bytes)), header_bytes, *data])
+    )
+
+
+def _check_writable(name: str, tensor: Tensor) -> None:
+    """Raise a ValueError if this tensor could not be read again as it is."""
+    if name == "__metadata__":
+        raise ValueError("no tensor can be called __metadata__: the format uses it")
+    dtype, shape, stored = tensor
+    if dtype not in FORMATS:
+        raise ValueError(
+            f"tensor {brief.repr(name)}: dtype {brief.repr(dtype)} is unknown"
+        )
+    if stored.format != FORMATS[dtype]:
+        raise ValueError(
+            f"tensor {brief.repr(name)}: numbers of format {stored.format!r} are not "
+            f"{dtype}, which is {FORMATS[dtype]!r}"
+        )
+    if (
+        not _is_counts(list(shape))
+        or math.prod(shape) != stored.nbytes // stored.itemsize
+    ):
+        raise ValueError(
+            f"tensor {brief.repr(name)}: shape {brief.repr(shape)} does not fit its "
+            f"{stored.nbytes // stored.itemsize} numbers"
+        )

@@ -230,11 +230,87 @@ def test_added_tokens_stand_in_files_of_their_own(tmp_path):
     bpe = read_tokenizer(folder)
     assert bpe.decode([400, 402, 403]) == "<|pad|>two words<|user|>"
     assert bpe.encode("<|pad|>") != [400]  # typed, it is text like any other
-    with pytest.raises(ValueError, match="token 401"):
+    # A hole: neither the number of tokens nor the highest id is to blame.
+    words = "no token has the id 401: there are 403, and the highest id is 403"
+    with pytest.raises(ValueError, match=words):
         bpe.decode([401])
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        # 0 is "!", so "low! hi" would come back as "low<pad> hi".
+        ("added_tokens.json", {"<pad>": 0}, "id 0, that of the token '!'"),
+        ("added_tokens.json", {"<pad>": -3}, "id -3, below 0"),
+        ("added_tokens.json", {"<a>": 400, "<b>": 400}, "the same id, 400"),
+        (
+            "tokenizer_config.json",
+            {"added_tokens_decoder": {"5": {"content": "<pad>"}}},
+            "id 5, that of the token '&'",
+        ),
+    ],
+)
+def test_an_added_token_must_have_an_id_of_its_own(tmp_path, file, content, words):
+    folder = lay_out(tmp_path)
+    (tmp_path / file).write_text(json.dumps(content))
+    assert words in refusal(folder)
+
+
+def test_an_added_token_may_be_one_of_the_vocabulary(tmp_path):
+    folder = lay_out(tmp_path)
+    vocab = json.loads((DATA / "vocab.json").read_text(encoding="utf-8"))
+    # As its text, or as the text that its symbols stand for.
+    content = {"<|endoftext|>": 399, " the": vocab["Ġthe"]}
+    (tmp_path / "added_tokens.json").write_text(json.dumps(content))
+    assert read_tokenizer(folder).decode([399, vocab["Ġthe"]]) == "<|endoftext|> the"
+
+
+def test_two_files_that_give_one_id_to_different_tokens_are_refused(tmp_path):
+    folder = lay_out(tmp_path)
+    (tmp_path / "added_tokens.json").write_text('{"<|pad|>": 400}')
+    decoder = {"400": {"content": "<|user|>"}}
+    text = json.dumps({"added_tokens_decoder": decoder})
+    (tmp_path / "tokenizer_config.json").write_text(text)
+    assert "'<|pad|>' and '<|user|>' have the same id, 400" in refusal(folder)
+
+
+def test_merges_in_an_order_that_nobody_can_have_learnt_are_refused(tmp_path):
+    folder = lay_out(tmp_path)
+    lines = (DATA / "merges.txt").read_text(encoding="utf-8").splitlines()
+    text = "\n".join([lines[0], *reversed(lines[1:])]) + "\n"
+    (tmp_path / "merges.txt").write_text(text, encoding="utf-8")
+    left, right = lines[-1].split(" ")
+    made_later = left if len(left) > 1 else right
+    assert f"merge 1 is of {made_later!r}, which no merge before it" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "post",
+    [
+        None,
+        {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False},
+        {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}]},
+    ],
+)
+def test_a_post_processor_that_adds_nothing_does_not_matter(tmp_path, post):
+    folder = copy_of("padded", tmp_path)
+    change(folder / "tokenizer.json", post_processor=post)
+    assert read_tokenizer(str(folder)).encode(TEXTS[0]) == FIGURES["padded"]["ids"][0]
+
+
+BEGIN = {"type": "TemplateProcessing", "single": [
+    {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}
+]}  # fmt: skip
 FAULTS = [
+    ({"post_processor": BEGIN}, "post_processor that may add tokens"),
+    ({"post_processor": {"type": "BertProcessing"}}, "may add tokens"),
+    ({"post_processor": "ByteLevel"}, "may add tokens"),
+    ({"added_tokens": [{"id": 0, "content": "<pad>"}]}, "id 0, that of the token '!'"),
+    ({"added_tokens": [{"id": -1, "content": "<pad>"}]}, "below 0"),
+    (
+        {"added_tokens": [{"id": 400, "content": "a"}, {"id": 400, "content": "b"}]},
+        "'a' and 'b' have the same id, 400",
+    ),
     ({"model": None}, "has no model"),
     ({"normalizer": {"type": "NFC"}}, "changes texts by a normalizer"),
     ({"pre_tokenizer": None}, "splits texts in another way"),
@@ -249,6 +325,7 @@ FAULTS = [
 MODEL_FAULTS = [
     ({"type": "WordPiece"}, "'WordPiece', but must be 'BPE'"),
     ({"dropout": 0.1}, "dropout is 0.1"),
+    ({"seed_tokens": ["the"]}, "the setting 'seed_tokens', which is not known"),
     ({"byte_fallback": True}, "byte_fallback is True, but must be False"),
     ({"ignore_merges": True}, "ignore_merges is True, but must be False"),
     ({"end_of_word_suffix": "</w>"}, "end_of_word_suffix is '</w>'"),
@@ -275,6 +352,14 @@ def test_a_model_in_a_tokenizer_file_is_checked(tmp_path, changes, words):
     content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     change(folder / "tokenizer.json", model={**content["model"], **changes})
     assert words in refusal(folder)
+
+
+def test_a_setting_that_is_not_known_but_off_does_not_matter(tmp_path):
+    folder = copy_of("padded", tmp_path)
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    model = {**content["model"], "of_tomorrow": False, "of_next_year": None}
+    change(folder / "tokenizer.json", model=model)
+    assert read_tokenizer(str(folder)).encode(TEXTS[0]) == FIGURES["padded"]["ids"][0]
 
 
 def test_a_folder_without_any_vocabulary_is_told_what_belongs_there(tmp_path):
