@@ -28,7 +28,7 @@ from typing import Any
 from complete import MILLION, peak_memory
 from fast import FastGPT2
 from load import load_gpt2, read_config
-from model import gpt2, hidden, param_shapes
+from model import gpt2, param_shapes, read_token
 
 from microgpt.tools.terminal import OneLineParser, Progress, run_command
 
@@ -100,7 +100,7 @@ def measure(pipe: Any, folder: str, processes: int, position: int, n: int) -> No
     ):
         load_seconds = clock() - started
         for pos_id in range(position):
-            hidden(model, pos_id, pos_id)
+            read_token(model, pos_id, pos_id)
             pipe.send(("read", pos_id + 1, position))
         seconds = []
         for done in range(1, n + 1):

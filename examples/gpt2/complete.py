@@ -11,7 +11,7 @@ which is printed once the rest of it has come. And the keys and values of the pr
 are used again, for a second sample or when the conversation goes on.
 
 With this file you have seen all of GPT-2, on the plain path (`--exact`). What is left,
-`bigmatrix.py` and `fast.py`, computes the same, ten times faster.
+`bigmatrix.py` and `fast.py`, computes the same several times faster.
 
 The text goes to stdout; progress, and how fast it was, to stderr.
 """
@@ -30,9 +30,9 @@ from typing import Any
 
 from bpe import BPE
 from fast import FastGPT2
-from hub import ask_on_terminal, model_folder
+from hub import SHORT_NAMES, ask_on_terminal, model_folder
 from load import load_gpt2, read_config
-from model import GPT2, GPT2Config, gpt2, hidden
+from model import GPT2, GPT2Config, gpt2, read_token
 from vocabulary import is_openai, read_tokenizer
 
 from microgpt.sampling import token_probabilities
@@ -58,12 +58,13 @@ def logits_after(
 ) -> list[float]:
     """Return the logits of the token that follows; only what is new has to be read.
 
-    The model has read the first model.n_read of the tokens, or all of them. show, if
-    given, is told how many have been read.
+    The model has read the first model.n_read of these tokens already. If that is all of
+    them, the last is read again: its keys and values were kept, but not its logits.
+    show, if given, is told how many have been read.
     """
     last = len(tokens) - 1
     for pos_id in range(min(model.n_read, last), last):
-        hidden(model, tokens[pos_id], pos_id)
+        read_token(model, tokens[pos_id], pos_id)
         if show:
             show(pos_id + 1)
     return gpt2(model, tokens[last], last)
@@ -121,32 +122,53 @@ class Printer:
     def __init__(self, bpe: BPE, stop: str | None = None) -> None:
         self.bpe, self.stop = bpe, stop
         self.characters = codecs.getincrementaldecoder("utf-8")("replace")
-        self.kept = ""
+        self.text = ""  # of all tokens so far
+        self.n_printed = 0  # characters of it
         self.stopped = False
+        self.ids: list[int] = []
+        # How many (tokens, characters) there were, wherever a character was complete.
+        self.whole = [(0, 0)]
 
     def add(self, token_id: int) -> str:
         """Return what can be printed after this token."""
-        self.kept += self.characters.decode(self.bpe.decode_bytes([token_id]))
+        self.ids.append(token_id)
+        self.text += self.characters.decode(self.bpe.decode_bytes([token_id]))
+        bytes_left, _ = self.characters.getstate()
+        if not bytes_left:
+            self.whole.append((len(self.ids), len(self.text)))
         return self._release(len(self.stop or "") - 1)
 
     def rest(self) -> str:
         """Return what was kept back, when nothing more comes."""
         if not self.stopped:
-            self.kept += self.characters.decode(b"", final=True)
+            self.text += self.characters.decode(b"", final=True)
         return self._release(0)
 
+    def printed_tokens(self) -> tuple[list[int], list[int]]:
+        """Return (the tokens that were printed whole, the ids of what follows them).
+
+        A stop text may begin within a token. Then some characters of that one were
+        printed, too, and they are encoded anew.
+        """
+        if not self.stopped:
+            return self.ids, []
+        n_ids, n_characters = max([w for w in self.whole if w[1] <= self.n_printed])
+        rest = self.text[n_characters : self.n_printed]
+        return self.ids[:n_ids], self.bpe.encode(rest)
+
     def _release(self, n_kept_at_most: int) -> str:
-        text, self.kept = self.kept, ""
-        if not self.stop:
-            return text
-        place = text.find(self.stop)
-        if place >= 0:
+        if self.stopped:
+            return ""
+        text = self.text[self.n_printed :]
+        if self.stop and self.stop in text:
             self.stopped = True
-            return text[:place]
-        for n in range(min(n_kept_at_most, len(text)), 0, -1):
-            if self.stop.startswith(text[-n:]):
-                self.kept = text[-n:]
-                return text[:-n]
+            text = text[: text.index(self.stop)]
+        elif self.stop:
+            for n in range(min(n_kept_at_most, len(text)), 0, -1):
+                if self.stop.startswith(text[-n:]):
+                    text = text[:-n]
+                    break
+        self.n_printed += len(text)
         return text
 
 
@@ -230,7 +252,10 @@ def _command(argv: Sequence[str] | None) -> int:
     config = read_config(folder)
     bpe = read_tokenizer(folder)
     check_fit(bpe, config)
-    if args.model.startswith("gpt2") and folder != args.model and not is_openai(bpe):
+    # Of gpt2 and its three larger siblings it is known which vocabulary they have. (A
+    # folder with such a name may hold anything.)
+    is_gpt2 = args.model in SHORT_NAMES and args.model.startswith("gpt2")
+    if is_gpt2 and folder != args.model and not is_openai(bpe):
         say_error("note: this vocabulary is not OpenAI's own")
     prompt_ids = bpe.encode_bytes(typed_bytes(args.prompt))
     if not prompt_ids:
@@ -320,32 +345,26 @@ class Writer:
             for i in range(1, self.args.n + 1):
                 if self.args.n > 1:
                     say(f"--- sample {i} of {self.args.n}")
+                # Each begins at the prompt's end: its keys and values are still there,
+                # and those of the sample before it are forgotten.
                 self.go_on(prompt, prompt_ids, logits)
-                # The next sample begins after the prompt again: it is still in memory.
-                self.model.n_read = len(prompt_ids)
         self.say_how_fast()
 
     def talk(self, prompt: str, tokens: list[int]) -> None:
-        """Go on with the text, then with each line that is typed, and so on."""
+        """Go on with the prompt, if there is one, and with each line that is typed."""
         n_positions = self.model.config.n_positions
-        n_kept = 0  # how many of the tokens came before what is typed now
-        if not self.args.prompt:
-            tokens = tokens[:1]
-        while True:
-            if self.args.prompt or n_kept:
-                tokens = self.go_on(prompt, tokens, self.read(tokens))
-            if len(tokens) >= n_positions:
-                break
+        if prompt:
+            tokens = self.go_on(prompt, tokens, self.read(tokens))
+        while len(tokens) < n_positions:
             say("> ", end="", stream=sys.stderr)
             typed = sys.stdin.buffer.readline()
             if not typed:
                 say_error("")
                 return
-            n_kept = len(tokens)
             tokens = [*tokens, *self.bpe.encode_bytes(typed.rstrip(b"\r\n"))]
-            prompt = ""
             if len(tokens) > n_positions:
                 break
+            tokens = self.go_on("", tokens, self.read(tokens))
         say_error(
             f"the context is full: this model reads {n_positions:,} tokens, and the "
             "text so far has them"
@@ -367,14 +386,17 @@ class Writer:
     def go_on(
         self, prompt: str, tokens: Sequence[int], logits: Sequence[float]
     ) -> list[int]:
-        """Print the text, each piece as soon as it is there; return all its tokens."""
+        """Print the text, each piece as soon as it is there; return all its tokens.
+
+        They are the tokens of what was printed. With --stop, the model has written and
+        read more than that, and goes back.
+        """
         started = time.perf_counter()
         show_probs = self.args.show_probabilities
         printer = Printer(self.bpe, self.args.stop)
         text = prompt
         if not show_probs:
             write(visible(text))
-        written = list(tokens)
         steps = continuation(
             self.model, tokens, logits, self.known, self.rng, **self.how
         )
@@ -385,7 +407,6 @@ class Writer:
                 say(bars(self.likeliest(choices)))
             if token_id in self.ends:
                 break
-            written.append(token_id)
             piece = printer.add(token_id)
             text += piece
             if not show_probs:
@@ -395,7 +416,10 @@ class Writer:
         rest = printer.rest()
         write(visible(text + rest if show_probs else rest) + "\n")
         self.write_seconds += time.perf_counter() - started
-        return written
+        kept, anew = printer.printed_tokens()
+        written = [*tokens, *kept]
+        self.model.n_read = min(self.model.n_read, len(written))
+        return [*written, *anew]
 
     def likeliest(self, choices: Choices, n: int = 5) -> list[tuple[str, float]]:
         """Return (token, probability) of the n likeliest, as rows of a picture."""

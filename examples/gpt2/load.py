@@ -4,8 +4,12 @@ Before this came `model.py`, the model itself; next comes `complete.py`, which l
 write. A folder holds config.json, the sizes and settings of a model, and its weights,
 in one file or in several. The files come from many hands, and so in many forms: names
 with and without "transformer." before them, the head beside wte or instead of it, a
-vocabulary that was made longer. Whatever would lead to wrong numbers is refused in one
-line; whatever does not matter is passed over.
+vocabulary that was made longer. Whatever can be seen to lead to wrong numbers is
+refused in one line; whatever does not matter is passed over.
+
+Two faults can not be seen, since all shapes are right: an n_head that is not the
+model's own but divides n_embd as well, and a square matrix that lies the other way
+round. Such a model computes other logits and writes nonsense.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from model import ACTIVATIONS, GPT2, GPT2Config, param_shapes
-from weights import Tensor, read_json, read_weights
+from weights import Tensor, read_json, read_weights, weights_name
 
 SIZES = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
 
@@ -61,6 +65,7 @@ def read_config(folder: str) -> GPT2Config:
     for name, choices in CHOICES.items():
         wanted = " or ".join([repr(choice) for choice in choices])
         chosen[name] = settings.get(name, choices[0])
+        # To Python 1 == True. But a file with 1 in place of true is no GPT-2's.
         known = [choice for choice in choices if type(choice) is type(chosen[name])]
         require(chosen[name] in known, name, wanted)
 
@@ -77,7 +82,10 @@ def read_config(folder: str) -> GPT2Config:
     is_small = type(epsilon) is float and 0 < epsilon < 1
     require(is_small, "layer_norm_epsilon", "between 0 and 1")
     ends = settings.get("eos_token_id")
-    ends = [] if ends is None else ends if type(ends) is list else [ends]
+    if ends is None:
+        ends = []
+    elif type(ends) is not list:
+        ends = [ends]
     are_ids = all(type(end) is int and end >= 0 for end in ends)
     require(are_ids, "eos_token_id", "a token's id, or a list of such")
     return GPT2Config(
@@ -97,15 +105,17 @@ def read_model(folder: str) -> tuple[GPT2Config, dict[str, Any]]:
     A file or tensor that is missing, or is not what config.json says: ValueError.
     """
     config = read_config(folder)
-    index = os.path.join(folder, "model.safetensors.index.json")
-    path = index if os.path.isfile(index) else file_in(folder, "model.safetensors")
-    if os.path.isfile(os.path.join(folder, "model.safetensors")):
-        path = os.path.join(folder, "model.safetensors")
-    tensors = {
+    path = file_in(folder, weights_name(folder))  # which error messages name
+    tensors: dict[str, Tensor] = {}
+    for full_name, tensor in read_weights(folder).items():
         # OpenAI's file says "wte.weight", most others "transformer.wte.weight".
-        name.removeprefix("transformer."): tensor
-        for name, tensor in read_weights(folder).items()
-    }
+        name = full_name.removeprefix("transformer.")
+        if name in tensors:
+            raise ValueError(
+                f"{path} has {name!r:.60} both with and without 'transformer.' before "
+                "it: there is no telling which of the two is the model's"
+            )
+        tensors[name] = tensor
     for name in tensors:
         # To leave out the upper layers would be another model, whose words make no
         # sense. (Other tensors that are not asked for, such as masks, do not matter.)

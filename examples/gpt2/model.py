@@ -14,13 +14,13 @@ differs, from top to bottom:
     linear: w times x          w times x, plus a bias     many newer models have none
     a row for each output      a row for each input       only the order in the file
     attn_wo, mlp_fc1, mlp_fc2  c_proj, c_fc, c_proj       only the names in the file
-    relu(x) ** 2               gelu(x)                    a bend in place of a corner
+    relu(x) ** 2               gelu(x)                    has a slope below 0, too
     none after the layers      layer_norm, called ln_f    x grew with each layer, and
                                                           the head wants one size too
     lm_head                    wte, once more             one row for a token, whether
                                                           it is read or written
     Value, dot                 float, sumprod             nothing is learnt: no graph
-    keys[layer][t], a list     an array                   8 bytes a number, not 32
+    keys[layer][t], a list     an array of floats         8 bytes a number, not 32
 
     vocab_size 27              50,257
     block_size 8               1,024, called n_positions
@@ -65,7 +65,7 @@ class GPT2Config:
     n_inner: int  # numbers inside the MLP: in GPT-2 itself 4 * n_embd
     layer_norm_epsilon: float = 1e-5
     tie_word_embeddings: bool = True  # whether the head is wte
-    # GPT-2 itself has the first three as they are here; some of its relatives do not.
+    # GPT-2 itself has the next three as they are here; some of its relatives do not.
     activation: str = "gelu_new"
     scale_attn_weights: bool = True
     scale_attn_by_inverse_layer_idx: bool = False
@@ -116,31 +116,40 @@ class Matrix(NamedTuple):
     in_out: bool  # (n_in, n_out): a row for each input; else (n_out, n_in)
 
     def of_input(self, i: int, start: int, stop: int) -> memoryview:
-        """Return the weights of input i towards the outputs from start to stop."""
+        """Return the weights from input i to the outputs from start to stop.
+
+        `bigmatrix.py` packs them. The product in this file takes `of_output`.
+        """
         if self.in_out:
             return self.weights[i * self.n_out + start : i * self.n_out + stop]
         return self.weights[start * self.n_in + i : stop * self.n_in : self.n_in]
 
     def of_output(self, j: int) -> memoryview:
-        """Return the weights of all inputs towards output j."""
+        """Return the weights from all inputs to output j."""
         if self.in_out:
             return self.weights[j :: self.n_out]
         return self.weights[j * self.n_in : (j + 1) * self.n_in]
 
     def times(self, x: Sequence[float]) -> list[float]:
         """Return all outputs: y[j] is the sum of x[i] * w[i, j] over all i."""
-        size_of(x, self.n_in)
+        check_input(x, self.n_in)
         return [sumprod(self.of_output(j), x) for j in range(self.n_out)]
 
 
+def check_input(x: Sequence[float], n_in: int) -> None:
+    """Refuse an x that is not finite, or not of n_in numbers: ValueError."""
+    size_of(x, n_in)
+
+
 def size_of(x: Sequence[float], n_in: int) -> float:
-    """Return sum |x[i]|. Not finite, or not of n_in numbers: ValueError."""
+    """Return sum |x[i]|, by which `bigmatrix.py` divides; the errors of check_input."""
     if len(x) != n_in:
         raise ValueError(f"x has {len(x)} numbers, but the matrix {n_in} inputs")
     size = sum(map(abs, x))
     if not math.isfinite(size):
-        culprit = next((xi for xi in x if not math.isfinite(xi)), max(x, key=abs))
-        raise ValueError(f"x holds {culprit}: its numbers and sum must be finite")
+        # One of the numbers is not finite, or they are so large that their sum is not.
+        unfit = [xi for xi in x if not math.isfinite(xi)] or [max(x, key=abs)]
+        raise ValueError(f"x holds {unfit[0]}: its numbers and sum must be finite")
     return size
 
 
@@ -165,7 +174,7 @@ def layer_norm(
 
 
 def gelu(x: float) -> float:
-    """Return x if it is well above 0, almost 0 if it is well below, and a bend between.
+    """Return x if it is well above 0, almost 0 if well below, a smooth curve between.
 
     GELU is x times the chance that a normally distributed random number is less than x;
     this formula, which GPT-2 was trained with, is at most 0.0005 off. Where ReLU is off
@@ -274,19 +283,20 @@ class GPT2:
         return self.linear(f"h.{layer}.attn.c_proj", gathered)
 
     def mlp(self, layer: int, x: list[float]) -> list[float]:
-        """Return what the token makes of its own x, four times as wide in between."""
+        """Return what the token makes of its own x, through n_inner hidden numbers."""
         activation = ACTIVATIONS[self.config.activation]
-        hidden_numbers = self.linear(f"h.{layer}.mlp.c_fc", x)  # (n_inner)
-        activations = [activation(number) for number in hidden_numbers]
+        hidden = self.linear(f"h.{layer}.mlp.c_fc", x)  # (n_inner)
+        activations = [activation(hi) for hi in hidden]
         return self.linear(f"h.{layer}.mlp.c_proj", activations)
 
 
-def hidden(model: GPT2, token_id: int, pos_id: int) -> list[float]:
-    """Return x (n_embd) after the last layer, of which the head can make logits.
+def read_token(model: GPT2, token_id: int, pos_id: int) -> list[float]:
+    """Read a token: all of `gpt2` but the head. Return x after ln_f: (n_embd).
 
-    Of a prompt's tokens, all but the last need no more than this: it is enough that
-    they leave a key and a value in each layer. An id or position out of range, or one
-    beyond the text that was read: ValueError.
+    The token leaves a key and a value in each layer. Of a prompt's tokens, all but the
+    last need no more than that, and what is returned is not used. Of the last, the head
+    makes logits. An id or position out of range, or one beyond the text that was read:
+    ValueError.
     """
     config = model.config
     if not 0 <= token_id < config.vocab_size:
@@ -313,10 +323,10 @@ def hidden(model: GPT2, token_id: int, pos_id: int) -> list[float]:
 def gpt2(model: GPT2, token_id: int, pos_id: int) -> list[float]:
     """Return the logits (vocab_size) of the token after token_id, at position pos_id.
 
-    Errors are those of `hidden`. What this adds to it, the head, is in the smallest
+    Errors are those of `read_token`. What this adds to it, the head, is in the smallest
     GPT-2 nearly a third of all multiplications.
     """
-    x = hidden(model, token_id, pos_id)
+    x = read_token(model, token_id, pos_id)
     logits = model.times("lm_head.weight", x)
     return logits
 

@@ -379,6 +379,19 @@ def test_the_fast_encoder_makes_the_tokens_of_the_plain_one():
             assert merge_all(tokens, bpe.ranks) == merge_one_by_one(bpe, tokens)
 
 
+def test_trying_each_merge_once_in_order_is_the_same():
+    # As `plain_bpe.py` does it.
+    rng = random.Random(14)
+    bpe = small()
+    assert len({"".join(pair) for pair in bpe.merges}) == len(bpe.merges)
+    for _ in range(300):
+        word = "".join(rng.choices("etaoin theéc", k=rng.randrange(1, 40)))
+        tokens = to_symbols(word)
+        for pair in bpe.merges:
+            tokens = merge_pair(tokens, pair)
+        assert merge_all(to_symbols(word), bpe.ranks) == tokens
+
+
 def test_merges_in_any_order_are_made_as_one_by_one():
     # As no learning would give them: what a merge makes may have a lower rank.
     rng = random.Random(12)

@@ -15,7 +15,7 @@ import sys
 
 import complete
 import pytest
-from bpe import train_bpe
+from bpe import BPE, SYMBOLS, train_bpe
 from gpt2_support import ROOT, assert_one_line_error, call
 from load import load_gpt2
 from model import gpt2
@@ -300,13 +300,13 @@ def test_samples_share_the_prompt_and_each_is_what_it_would_be_alone(
     folder, capsys, monkeypatch
 ):
     read = []
-    real = complete.hidden
+    real = complete.read_token
 
     def counted(model, token_id, pos_id):
         read.append(pos_id)
         return real(model, token_id, pos_id)
 
-    monkeypatch.setattr(complete, "hidden", counted)
+    monkeypatch.setattr(complete, "read_token", counted)
     flags = ("The cat sat", "--tokens", 6, "--seed", 5)
     outcome = call(capsys, complete.main, folder, *flags, "--n", 3)
     assert outcome.code == 0
@@ -391,6 +391,63 @@ def test_a_conversation_can_begin_with_what_is_typed(folder, tmp_path):
     done = converse(tmp_path, b"the\n", "--tokens", "3", "--greedy", prompt="")
     tokens = [399, *read_tokenizer(str(folder)).encode("the")]
     assert done.stdout.decode().rstrip("\r\n") == greedy_text(folder, tokens, 3)
+
+
+@pytest.mark.parametrize("stop_place", range(1, 8))
+def test_after_a_stop_text_a_conversation_goes_on_with_what_is_on_the_screen(
+    folder, tmp_path, stop_place
+):
+    bpe = read_tokenizer(str(folder))
+    prompt_ids = bpe.encode("The cat")
+    answer = greedy_ids(folder, prompt_ids, 8)
+    text = bpe.decode_bytes(answer).decode("utf-8", "replace")
+    stop = text[stop_place : stop_place + 2]
+    shown = text[: text.index(stop)]
+    # The tokens that were shown whole, one after another, as long as there are any.
+    kept = []
+    while shown.startswith(bpe.decode([*kept, answer[len(kept)]])):
+        kept.append(answer[len(kept)])
+    rest = shown[len(bpe.decode(kept)) :]
+    tokens = [*prompt_ids, *kept, *bpe.encode(rest), *bpe.encode(" and")]
+    second = bpe.decode(greedy_ids(folder, tokens, 8)).split(stop)[0]
+    expected = "The cat" + shown + "\n" + second + "\n"
+    flags = ("--tokens", "8", "--greedy", "--stop", stop)
+    done = converse(tmp_path, b" and\n", *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().replace("\r\n", "\n") == complete.visible(expected)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stop", "kept", "rest"),
+    [
+        (["ab", "ab"], "zz", ["ab", "ab"], ""),  # it never came
+        (["ab", "cab"], "c", ["ab"], ""),
+        (["ab", "cab"], "ab", [], ""),
+        (["ab", "cab"], "ca", ["ab"], ""),
+        (["ab", "cab"], "b", [], "a"),
+        (["ab", "ab", "cab"], "bc", ["ab"], "a"),
+        (["ab", "cab"], "xab", ["ab", "cab"], ""),
+        # Half of a character, and the stop text after it: é is C3 A9.
+        (["ab", "Ã", "©ab"], "b", [], "a"),
+        (["a", "Ã", "©ab"], "b", ["a"], "éa"),
+        (["a", "Ã", "©", "ab"], "b", ["a", "Ã", "©"], "a"),
+    ],
+)
+def test_the_printer_knows_which_tokens_were_printed(tokens, stop, kept, rest):
+    merged = {token: None for token in tokens if len(token) > 1}
+    vocab = {token: i for i, token in enumerate([*sorted(SYMBOLS), *merged])}
+    bpe = BPE(vocab, [])
+    printer = complete.Printer(bpe, stop)
+    printed = ""
+    for token in tokens:
+        printed += printer.add(vocab[token])
+        if printer.stopped:
+            break
+    printed += printer.rest()
+    ids, anew = printer.printed_tokens()
+    assert ids == [vocab[token] for token in kept]
+    assert bpe.decode(anew) == rest
+    assert bpe.decode([*ids, *anew]) == printed
 
 
 def converse(tmp_path, typed, *flags, prompt="The cat"):

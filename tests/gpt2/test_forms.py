@@ -385,6 +385,8 @@ def test_openai_s_own_vocabulary_makes_the_ids_that_are_recorded():
         assert bpe.decode(ids) == text
     # Most of the texts are not made of single bytes.
     assert len({token_id for ids in record for token_id in ids}) > 1000
+    # As `merge_all` says, and it relies on it.
+    assert len({"".join(pair) for pair in bpe.merges}) == len(bpe.merges) == 50_000
     prompt = "Alan Turing theorized that computers would one day become"
     assert len(bpe.encode(prompt)) == 10
 

@@ -35,9 +35,9 @@ from model import (
     gelu,
     gelu_exact,
     gpt2,
-    hidden,
     layer_norm,
     param_shapes,
+    read_token,
     softmax,
 )
 
@@ -60,7 +60,7 @@ def all_logits(model, tokens):
 def greedy(model, prompt, n):
     """Return n tokens, each the likeliest; of the prompt only the last needs logits."""
     for t, token in enumerate(prompt[:-1]):
-        hidden(model, token, t)
+        read_token(model, token, t)
     tokens = list(prompt)
     for _ in range(n):
         logits = gpt2(model, tokens[-1], len(tokens) - 1)
@@ -312,10 +312,10 @@ def test_a_process_with_threads_can_have_workers():
     assert found == [expected, expected]
 
 
-def test_hidden_is_gpt2_without_its_head(tied):
+def test_read_token_is_gpt2_without_its_head(tied):
     rows = all_logits(tied, [3, 5])
-    hidden(tied, 3, 0)
-    x = hidden(tied, 5, 1)
+    read_token(tied, 3, 0)
+    x = read_token(tied, 5, 1)
     n_embd = len(x)
     for token in (0, 200, 399):
         row = tied.wte[token * n_embd : (token + 1) * n_embd]
@@ -357,7 +357,7 @@ def test_what_is_out_of_range_is_refused_and_leaves_no_trace(
 ):
     expected = all_logits(tied, [1, 2, 3])
     all_logits(tied, [1, 2])
-    for function in (hidden, gpt2):
+    for function in (read_token, gpt2):
         with pytest.raises(ValueError) as caught:
             function(tied, token_id, pos_id)
         assert str(caught.value) == message
@@ -559,6 +559,18 @@ def test_a_matrix_stored_the_other_way_round_is_refused(tmp_path):
     write_tensors(folder, tensors)
     message = "h.0.attn.c_attn.weight has shape (48, 16), but config.json asks for"
     assert message in refusal(folder)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_tensor_under_two_names_is_refused(first, tmp_path):
+    # Whichever stands last in the file would have been used, and nothing said.
+    folder = copy_of("f32_tied", tmp_path)
+    tensors = read_tensors(folder)
+    dtype, shape, content = tensors["transformer.wpe.weight"]
+    other = {"wpe.weight": (dtype, shape, bytes(len(content)))}
+    write_tensors(folder, {**other, **tensors} if first else {**tensors, **other})
+    words = "has 'wpe.weight' both with and without 'transformer.' before it"
+    assert words in refusal(folder)
 
 
 def test_weights_that_are_no_floats_are_refused(tmp_path):

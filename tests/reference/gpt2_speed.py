@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "gpt2"
 import benchmark
 from fast import FastGPT2
 from load import read_model
-from model import gpt2, hidden
+from model import gpt2, read_token
 
 POSITIONS = (10, 500)
 
@@ -99,7 +99,7 @@ def main() -> None:
             for position in POSITIONS:
                 tokens = [(7 * t) % 50257 for t in range(position + 1)]
                 for t in range(model.n_read, position):
-                    hidden(model, tokens[t], t)
+                    read_token(model, tokens[t], t)
                 torch.set_num_threads(2)
                 past = reference(torch.tensor([tokens[:-1]]), use_cache=True)
                 in_numpy.logits(tokens[:-1], 0)
