@@ -1,25 +1,26 @@
 """One integer times another can be thousands of products at once, all made in C.
 
-And now ten times faster. Before this came `complete.py`, and all of GPT-2 is there; but
-a token takes 124 million products, each of a weight and a number of x. `ExactProduct`
-makes them one by one; `PackedProduct` leaves the loop over the outputs to Python's own
+And now faster. Before this came `complete.py`, and all of GPT-2 is there; but a token
+takes 124 million products, each of a weight and a number of x. `ExactProduct` makes
+them one by one; `PackedProduct` leaves the loop over the outputs to Python's own
 integers. `Products` shares them among several processes. Next comes `fast.py`, the
 model on top of this.
 
-In decimal. Input 0 has the weight 3 towards output 0 and 4 towards output 1, input 1
-has 1 and 2. Write the weights of each input into one integer, with a field of three
-digits for each output: 003004, 001002. Multiply by x = [2, 5], and add:
+In decimal. Input 0 has the weight 3 to output 0 and 4 to output 1, input 1 has 1 and 2.
+Write the weights of each input into one integer, with a field of three digits for each
+output, output 0 in the lowest: 004003, 002001. Multiply by x = [2, 5], and add:
 
-    >>> 3_004 * 2 + 1_002 * 5
-    11018
+    >>> 4_003 * 2 + 2_001 * 5
+    18011
 
 011 is 3 * 2 + 1 * 5, and 018 is 4 * 2 + 2 * 5: two dot products from one sum, and with
 3,000 fields it would be 3,000. Two things need care.
 
-A field may be negative. 3 and -4 are 3000 - 4 = 2996: the -4 borrowed 1 from its
-neighbour. The integer is still the right one, and so are all products and sums; only
-reading takes care. Add 500, half of what a field holds, to every field: none is below
-0 any more, so every 1 that was borrowed is back. Then take 500 off each.
+A field may be negative. 3 in the upper field and -4 in the lower are 3000 - 4 = 2996:
+the -4 borrowed 1 from its neighbour. The integer is still the right one, and so are all
+products and sums; only reading takes care. Add 500, half of what a field holds, to
+every field: none is below 0 any more, so every 1 that was borrowed is back. Then take
+500 off each.
 
     >>> 2_996 + 500_500  # 503 - 500 is 3, 496 - 500 is -4
     503496
@@ -33,22 +34,33 @@ In binary. Our fields have 64 bits; half is 2**63, the top bit. To take it off a
 without new borrowing, flip that bit: 2**63 + y becomes y, or, if y is negative, 2**64 +
 y, which is how computers store a negative y ("two's complement") and arrays read it.
 
-Weights are no integers, so count them in units of 2**-28. A float has 53 bits, and from
-2**24 to 2**25 the last of them is one unit. So a weight plus MAGIC = 1.5 * 2**24 (1.5:
-in the middle, as weights may be negative) is rounded to units, and its bits, read as an
-integer, are those of MAGIC plus the number of units. Read all bytes of an array of such
-sums as one integer, take off MAGIC's bits in each field: that is a row.
+Weights are no integers, so count them in units of 2**-28. Dividing and rounding each
+would take long, but adding one number does it. A float is 1 bit for the sign, 11 for
+the exponent and 52 for the fraction. All floats from 2**24 to 2**25 have the same
+exponent, and their fraction counts how many units they are above 2**24, for 2**24 /
+2**52 is 2**-28. Here are MAGIC = 1.5 * 2**24, the middle of that range, and a weight
+of 3 units added to it:
+
+    sign  exponent  fraction, 52 bits
+    0     2**24     1000 … 0000        MAGIC      2**51 units above 2**24
+    0     2**24     1000 … 0011        MAGIC + w  2**51 + 3 units
+
+The sum is rounded to whole units, as every float sum is rounded to its last bit. Read
+as an integer of 64 bits, MAGIC + w is MAGIC plus 3, and less than MAGIC for a negative
+w. So add MAGIC to all weights of an input, read all bytes of the array of these sums as
+one integer, and take off MAGIC's bits in each field: that is a row.
 
     >>> zero, third = array("q", array("d", [MAGIC, MAGIC + 1 / 3]).tobytes())
     >>> third - zero, 2**28 / 3
     (89478485, 89478485.33333333)
 
-The x[i] are no integers either: count them in shares, 2**30 of which are size, the sum
-of all |x[i]|; or rather a few less, for shares are rounded too. So sum |shares| stays
-below 2**30. With weights below 32, fields are below 2**33 in size, and no sum in a
-field can reach 2**63. (Why 30 of the 63 bits for the shares? Python keeps an integer in
-digits of 30 bits. A share of one digit is multiplied 1.4 to 1.6 times as fast as one of
-two, as was measured, and the bits that are left make the units finer.)
+The x[i] are no integers either. Let size be the sum of all |x[i]|, and count each x[i]
+in shares of size / 2**30. Signs aside, that makes 2**30 shares in all. Rounding could
+make a few more, so a share is taken a little larger, and they stay below 2**30. With
+weights below 32, fields are below 2**33 in size, and no sum in a field can reach 2**63.
+(Why 30 of the 63 bits for the shares? Python keeps an integer in digits of 30 bits. A
+count of one digit is multiplied 1.4 to 1.6 times as fast as one of two, as was
+measured, and the bits that are left make the units finer.)
 
 How wrong may an output be? Each weight is off by half a unit at most, and each x[i] by
 half a share; what rounding floats adds is 100,000 times less (up to 10,000 inputs):
@@ -67,7 +79,6 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-import sys
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -75,14 +86,14 @@ from itertools import accumulate
 from operator import mul
 from typing import Any
 
-from model import Matrix, size_of
+from model import Matrix, check_input, size_of
 
 from microgpt.value import sumprod
 
 LIMIT = 32  # weights are below this in size: 5 bits before the point
 UNITS = 2**28  # make 1: 28 bits after the point
 MAGIC = 1.5 * 2.0**24
-SHARES = 2**30  # with 5 + 28 bits, one less than 64
+SHARES = 2**30  # make size: 30 bits, with 5 + 28 of a weight one less than 64
 BLOCK = 3072  # outputs in one integer; with all 50,257, the head takes a third longer
 
 
@@ -94,13 +105,16 @@ class ExactProduct:
 
     def times(self, x: Sequence[float]) -> list[float]:
         """Return the outputs, reading the weights where they lie, each time again."""
-        size_of(x, self.matrix.n_in)
+        check_input(x, self.matrix.n_in)
         return [sumprod(self.matrix.of_output(j), x) for j in self.outputs]
 
 
 def as_integer(fields: array[Any]) -> int:
-    """Return the bytes of an array of 64-bit numbers as one integer."""
-    return int.from_bytes(fields.tobytes(), sys.byteorder)
+    """Return the bytes of an array of 64-bit numbers as one integer.
+
+    The first of them is the lowest field, as on all computers that `weights.py` allows.
+    """
+    return int.from_bytes(fields.tobytes(), "little")
 
 
 class PackedProduct:
@@ -123,8 +137,12 @@ class PackedProduct:
         for i in range(self.n_in):
             weights = matrix.of_input(i, start, stop)
             row = as_integer(array("d", [w + MAGIC for w in weights])) - magics
-            # One look at all fields: if each is between -2**33 and 2**33, and only if,
-            # no field of either sum has a bit among its upper 30.
+            # Is each field between -2**33 and 2**33? One look at all of them: then each
+            # sum of 2**33 and a field, and each difference, is between 0 and 2**34, and
+            # has no bit among its upper 30. If a field is not, one that is too large
+            # shows in the sum, and one that is too small in the difference. (Nor can a
+            # neighbour hide it: look at the lowest such field, to which nothing was
+            # carried, and from which nothing was borrowed.)
             if (limits + row) & upper_bits or (limits - row) & upper_bits:
                 culprit = next(w for w in weights if not abs(w) + 2**-29 < LIMIT)
                 raise ValueError(f"weight {culprit} is not below {LIMIT} in size")
@@ -135,15 +153,16 @@ class PackedProduct:
         size = size_of(x, self.n_in)
         if size == 0:
             return [0.0] * self.n_out
-        # Rounding adds 1/2 to a share at most. Were their sum to reach SHARES, a field
+        # Rounding adds 1/2 to a count at most. Were their sum to reach SHARES, a field
         # might reach 2**63, and silently change its sign.
         share_count = SHARES - self.n_in
         shares = [round(xi / size * share_count) for xi in x]
         packed = sum(map(mul, self.rows, shares))
         stored = (packed + self.halves) ^ self.halves
-        fields = array("q", stored.to_bytes(8 * self.n_out, sys.byteorder))
-        # Divide first, then multiply: so no x is too small or too large.
-        scale = float(UNITS * share_count)  # the field of 1 * size
+        fields = array("q", stored.to_bytes(8 * self.n_out, "little"))
+        # A field counts units times shares: this many of them make a weight of 1 times
+        # size. Divide first, then multiply: so no x is too small or too large.
+        scale = float(UNITS * share_count)
         return [field / scale * size for field in fields]
 
 
@@ -158,20 +177,23 @@ class Part:
         self.products: dict[str, list[Any]] = {}
 
     def outputs(self, name: str) -> list[tuple[int, int]]:
-        """Return the ranges, (start, stop), of the outputs that this process owns."""
-        return [self.share(self.matrices[name].n_out)]
+        """Return the ranges, (start, stop), of the outputs that this process owns.
 
-    def share(self, n: int) -> tuple[int, int]:
+        Here it is one range. In `fast.py` a part has three of c_attn's: q, k and v.
+        """
+        return [self.own_range(self.matrices[name].n_out)]
+
+    def own_range(self, n: int) -> tuple[int, int]:
         """Return which of n things are this process's: (start, stop)."""
         return n * self.part // self.n_parts, n * (self.part + 1) // self.n_parts
 
-    def make(
+    def prepare(
         self,
         names: list[str],
         exact: bool,
         show: Callable[[int, int], None] | None = None,
     ) -> dict[str, str]:
-        """Make this part of the named products; return {name: why it cannot be}."""
+        """Make the products for these matrices; return {name: why it cannot be}."""
         kind = ExactProduct if exact else PackedProduct
         blocks, sizes = [], []
         for name in names:
@@ -200,35 +222,41 @@ class Part:
         return y
 
 
-MakePart = Callable[[int, int], Part]
+# Called with (part, n_parts), makes the Part of that number.
+MakesParts = Callable[[int, int], Part]
 
 
-def work(pipe: Any, make_part: MakePart, part: int, n_parts: int) -> None:
-    """Be a worker: a process of its own, whose part is asked through a pipe."""
+def work(pipe: Any, maker: MakesParts, part: int, n_parts: int) -> None:
+    """Be a worker: a process of its own, which makes a Part and calls its methods.
+
+    Through the pipe come (the name of a method, its arguments), and back goes what the
+    method returns, or the error that it raises.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    own: Any = None
+    own_part: Any = None
     try:
         try:
-            own = make_part(part, n_parts)
+            own_part = maker(part, n_parts)
         except ValueError as error:
-            own = error  # to be told when the first question comes
+            own_part = error  # to be told when the first question comes
         while True:
             method, arguments = pipe.recv()
             try:
-                if isinstance(own, ValueError):
-                    raise own
-                pipe.send(getattr(own, method)(*arguments))
+                if isinstance(own_part, ValueError):
+                    raise own_part
+                pipe.send(getattr(own_part, method)(*arguments))
             except (ValueError, OverflowError) as error:
                 pipe.send(error)
     except (EOFError, OSError, MemoryError, KeyboardInterrupt):
         pass  # the parent has ended, or will say that this process has
 
 
-class PartOf:
-    """Makes a `Part` of these matrices, here or, sent there as it is, in a worker.
+class PartMaker:
+    """Makes a `Part` of these matrices, in this process or in a worker.
 
-    The matrices are copied on the way. A model's are not sent at all: `fast.py` has a
-    maker that opens the file again, which all processes can see in memory at once.
+    A worker is sent the maker, and with it copies of all matrices. A model has too many
+    for that: `fast.py` has a maker that holds only the folder's name, and each process
+    maps the file anew, which takes no further memory.
     """
 
     def __init__(self, matrices: dict[str, Matrix], block: int = BLOCK) -> None:
@@ -254,20 +282,20 @@ class PartOf:
 class Products(ExitStack):
     """All matrices of a model, their outputs dealt out to one or more processes.
 
-    make_part(part, n_parts) makes what one process owns; it is called in each of them.
+    Each process calls maker(part, n_parts) once, and owns the Part that it makes.
     show(done, total) is told how many weights of this process's part are packed. notes
     has a line for each matrix that only ExactProduct, the slower, can hold. Too few
     processes, or one that ends: ValueError.
 
     >>> head = Matrix(memoryview(array("f", [3, 4, 1, 2])), 2, 2, in_out=True)
-    >>> with Products(PartOf({"head": head}), exact=True) as products:
+    >>> with Products(PartMaker({"head": head}), exact=True) as products:
     ...     products.times("head", [2.0, 5.0])
     [11.0, 18.0]
     """
 
     def __init__(
         self,
-        make_part: MakePart,
+        maker: MakesParts,
         exact: bool = False,
         processes: int = 1,
         show: Callable[[int, int], None] | None = None,
@@ -278,27 +306,27 @@ class Products(ExitStack):
         self.pipes: list[Any] = []  # our end of the pipe to each worker
         try:
             for part in range(1, processes):
-                self._start_worker(make_part, part, processes)
-            self.own = make_part(0, processes)
-            matrices = self.own.matrices
+                self._start_worker(maker, part, processes)
+            self.own_part = maker(0, processes)
+            matrices = self.own_part.matrices
             faults: dict[str, str] = {}
-            for part_faults in self.all("make", list(matrices), exact, show=show):
+            for part_faults in self.all("prepare", list(matrices), exact, show=show):
                 faults.update(part_faults)
             # Exact in one part, exact in all: no output depends on the number of parts.
-            self.all("make", list(faults), True)
+            self.all("prepare", list(faults), True)
         except BaseException:
             self.close()
             raise
         self.notes = [f"{name}: {faults[name]}" for name in matrices if name in faults]
 
-    def _start_worker(self, make_part: MakePart, part: int, processes: int) -> None:
+    def _start_worker(self, maker: MakesParts, part: int, processes: int) -> None:
         # "spawn" starts a new Python, on every system and whatever threads this process
         # has. "fork", a copy of this process, would be quicker to start by a moment,
         # but Windows has none, and a copy of locks that threads hold can wait for ever.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         worker = context.Process(
-            target=work, args=[theirs, make_part, part, processes], daemon=True
+            target=work, args=[theirs, maker, part, processes], daemon=True
         )
         worker.start()
         theirs.close()
@@ -311,12 +339,13 @@ class Products(ExitStack):
     def all(self, method: str, *arguments: Any, **own_arguments: Any) -> list[Any]:
         """Call a method of all parts at once; return the results, in order.
 
-        own_arguments are for the part in this process only.
+        The workers are sent their arguments before this process begins with its own
+        part. own_arguments are for that part only.
         """
         try:
             for pipe in self.pipes:
                 pipe.send((method, arguments))
-            result = getattr(self.own, method)(*arguments, **own_arguments)
+            result = getattr(self.own_part, method)(*arguments, **own_arguments)
             results = [result, *[pipe.recv() for pipe in self.pipes]]
             for result in results:
                 if isinstance(result, Exception):
@@ -338,5 +367,6 @@ class Products(ExitStack):
 
     def times(self, name: str, x: list[float]) -> list[float]:
         """Return all outputs of the named matrix times x."""
-        size_of(x, self.own.matrices[name].n_in)  # here, where its ValueError is seen
+        # Before anything is sent, for an error within `all` ends the processes.
+        check_input(x, self.own_part.matrices[name].n_in)
         return self.together("times", name, array("d", x))

@@ -1,14 +1,29 @@
-"""GPT-2 again, ten times faster: packed weights, packed keys, several processes.
+"""GPT-2 again, faster: packed weights, packed keys and values, several processes.
 
 Before this came `bigmatrix.py`, which makes thousands of products at once; this is the
-last file. It changes three things of `model.py`, and no line of the forward pass:
+last file. `read_token` and `gpt2`, in `model.py`, stay as they are. But the methods
+that they call, `attention`, `mlp` and `times`, have others in their place here:
 
 1. Matrices are packed into large integers.
-2. Keys and values are packed, too. For each number of a head there is one integer, with
-   a field for each token of the text: so q times all keys is head_dim products, however
-   long the text. And each token's value is one integer, with a field for each number.
+2. Keys and values are packed, too, in two ways. Here are three tokens t in a head of
+   two numbers; each row is one integer, and each column a field of it:
+
+       keys      t2       t1       t0        values   number 1   number 0
+       number 0  k[0]     k[0]     k[0]      t0       v[1]       v[0]
+       number 1  k[1]     k[1]     k[1]      t1       v[1]       v[0]
+                                             t2       v[1]       v[0]
+
+   The scores of all tokens are q[0] times one row plus q[1] times the other: head_dim
+   products, however long the text. What a head gathers is the sum of the rows of
+   values, each times its token's share of attention.
 3. Each process does all that concerns its own attention heads, and its own part of the
    MLP, and keeps the keys and values of its heads to itself.
+
+What goes through the pipes? A layer asks all processes four times: for what their heads
+gather, for their part of c_proj of that, for their part of the activations, and for
+their part of c_proj of those. Each is sent all numbers that go into the product, in the
+smallest GPT-2 768 or 3,072, and sends back its part of what comes out. With the head,
+a token there takes 4 * 12 + 1 = 49 such rounds.
 
 How exact is a packed key? A key has no limit, as weights have, so each gets a scale of
 its own, a power of two, by which its largest number is brought below 1; and then it is
@@ -21,7 +36,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from array import array
 from collections.abc import Callable
 from operator import mul
@@ -29,7 +43,15 @@ from typing import Any
 
 from bigmatrix import BLOCK, SHARES, Part, Products, as_integer
 from load import read_model
-from model import ACTIVATIONS, GPT2, GPT2Config, Matrix, size_of, softmax, sort_weights
+from model import (
+    ACTIVATIONS,
+    GPT2,
+    GPT2Config,
+    Matrix,
+    check_input,
+    softmax,
+    sort_weights,
+)
 
 UNIT_BITS = 32
 
@@ -54,13 +76,17 @@ class PackedHead:
         self.halves_of_keys = 0
 
     def forget_from(self, n: int) -> None:
-        """Keep the first n tokens only."""
+        """Keep the first n tokens only, which are the lower n fields of each key row.
+
+        Their lower bits alone would not do: a field below 0 has borrowed from the next
+        one. Adding half to each field undoes all borrowing (see `bigmatrix.py`). Then
+        the upper fields can be cut off, and the halves are taken off again.
+        """
         if n >= len(self.key_scales):
             return
         field_bits = 64 * n
         self.halves_of_keys &= (1 << field_bits) - 1
         halves = self.halves_of_keys
-        # The fields that are kept, with none of them below 0; then borrow again.
         kept = [(row + halves) & ((1 << field_bits) - 1) for row in self.key_rows]
         self.key_rows = [row - halves for row in kept]
         del self.key_scales[n:], self.value_rows[n:], self.value_scales[n:]
@@ -75,6 +101,8 @@ class PackedHead:
         units, scale = to_units(v)
         stored = as_integer(array("q", units))  # two's complement, as arrays have it
         halves = self.halves_of_value
+        # From two's complement to a row, whose negative fields borrow: `bigmatrix.py`
+        # reads with (row + halves) ^ halves, and this is the way back.
         self.value_rows.append((stored ^ halves) - halves)
         self.value_scales.append(scale)
 
@@ -82,24 +110,28 @@ class PackedHead:
         """Return the mean of the values, by how well q matches the keys: (head_dim)."""
         n = len(self.key_scales)
         # 2**32 units at most, times 2**30 shares, are below 2**63.
-        q_shares, q_scale = to_shares(q)
+        q_shares, q_share = to_shares(q)
         packed = sum(map(mul, self.key_rows, q_shares))
         stored = (packed + self.halves_of_keys) ^ self.halves_of_keys
         fields = array("q", stored.to_bytes(8 * n, "little"))
-        q_scale *= scale
-        weights = softmax([f * k * q_scale for f, k in zip(fields, self.key_scales)])
+        to_score = q_share * scale
+        weights = softmax(
+            [field * unit * to_score for field, unit in zip(fields, self.key_scales)]
+        )
         # A value counts by its weight times its scale.
-        shares, size = to_shares(list(map(mul, weights, self.value_scales)))
+        shares, share = to_shares(list(map(mul, weights, self.value_scales)))
         packed = sum(map(mul, self.value_rows, shares))
         halves = self.halves_of_value
         stored = (packed + halves) ^ halves
-        out = array("q", stored.to_bytes(8 * self.head_dim, sys.byteorder))
-        return [field * size for field in out]
+        out = array("q", stored.to_bytes(8 * self.head_dim, "little"))
+        return [field * share for field in out]
 
 
 def to_units(x: list[float]) -> tuple[list[int], float]:
     """Return (each number in units, the size of a unit); 2**32 units is the most."""
     _, exponent = math.frexp(max(map(abs, x)))
+    # For numbers near 2**-1074, the smallest float, the unit would be 0. So it is never
+    # smaller than 2**-932.
     unit = math.ldexp(1.0, max(exponent, -900) - UNIT_BITS)
     return [round(xi / unit) for xi in x], unit
 
@@ -128,7 +160,7 @@ class GPT2Part(Part):
     ) -> None:
         super().__init__(matrices, part, n_parts, BLOCK)
         self.config, self.vectors = config, vectors
-        first, stop = self.share(config.n_head)
+        first, stop = self.own_range(config.n_head)
         self.n_heads = stop - first
         self.heads = [
             [PackedHead(config.head_dim) for _ in range(self.n_heads)]
@@ -139,7 +171,7 @@ class GPT2Part(Part):
         """Return the ranges of outputs: of c_attn, q, k and v of this part's heads."""
         if not name.endswith("c_attn.weight"):
             return super().outputs(name)
-        first, stop = self.share(self.config.n_head)
+        first, stop = self.own_range(self.config.n_head)
         n_embd, head_dim = self.config.n_embd, self.config.head_dim
         return [
             (i * n_embd + first * head_dim, i * n_embd + stop * head_dim)
@@ -175,10 +207,11 @@ class GPT2Part(Part):
         return array("d", map(activation, self.linear(f"h.{layer}.mlp.c_fc", x)))
 
 
-class PartOfFolder:
-    """Makes a `GPT2Part`: only the folder's name is sent to another process.
+class FolderPartMaker:
+    """Makes a `GPT2Part` of the model in a folder, in this process or in a worker.
 
-    There the files are mapped again, and the memory that they take is shared.
+    Only the folder's name is sent to a worker. There the files are mapped again, and
+    the memory that they take is shared.
     """
 
     def __init__(self, folder: str) -> None:
@@ -200,7 +233,9 @@ class FastGPT2(GPT2):
     ) -> None:
         super().__init__(*read_model(folder))
         processes = min(processes, self.config.n_head)  # more would have nothing to do
-        self.products = Products(PartOfFolder(folder), processes=processes, show=show)
+        self.products = Products(
+            FolderPartMaker(folder), processes=processes, show=show
+        )
         self.notes = self.products.notes
 
     def close(self) -> None:
@@ -213,12 +248,13 @@ class FastGPT2(GPT2):
 
     def attention(self, layer: int, x: list[float], pos_id: int) -> list[float]:
         """Return what the token at pos_id gathers from the tokens so far."""
-        size_of(x, self.config.n_embd)  # here, where its ValueError is seen
+        # Before anything is sent, for an error within `all` ends the processes.
+        check_input(x, self.config.n_embd)
         gathered = self.products.together("attend", layer, pos_id, array("d", x))
         return self.linear(f"h.{layer}.attn.c_proj", gathered)
 
     def mlp(self, layer: int, x: list[float]) -> list[float]:
         """Return what the token makes of its own x."""
-        size_of(x, self.config.n_embd)
+        check_input(x, self.config.n_embd)
         activations = self.products.together("activate", layer, array("d", x))
         return self.linear(f"h.{layer}.mlp.c_proj", activations)

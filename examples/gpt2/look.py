@@ -32,7 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bigmatrix import PartOf, Products
+from bigmatrix import PartMaker, Products
 from bpe import BPE
 from complete import (
     _download_progress,
@@ -55,7 +55,7 @@ PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "xray", "p
 LARGEST_PAGE = 30_000_000  # bytes; browsers become slow beyond that
 SHADES = 10
 
-Part = tuple[int, int]  # a layer and a head in it; head -1: all of the layer
+Place = tuple[int, int]  # a layer and a head in it; head -1: all of the layer
 Rows = list[tuple[str, float]]  # (token, its probability)
 
 
@@ -81,8 +81,8 @@ class Watched(GPT2):
         show: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__(config, weights)
-        self.products = Products(PartOf(self.matrices), show=show)
-        self.off: set[Part] = set()
+        self.products = Products(PartMaker(self.matrices), show=show)
+        self.off: set[Place] = set()
         self.seen = Reading()
         self.x: list[float] = []
 
@@ -150,7 +150,7 @@ class Watched(GPT2):
         return softmax(self.times("lm_head.weight", self.norm("ln_f", x)))
 
 
-def parse_part(text: str, config: GPT2Config) -> Part:
+def parse_part(text: str, config: GPT2Config) -> Place:
     """Return (layer, head) of "5.1", and (layer, -1) of "5". Not there: ValueError."""
     found = re.fullmatch(r"(\d{1,9})(?:\.(\d{1,9}))?", text)
     if not found:
@@ -183,8 +183,11 @@ def shades(css: str) -> str:
     Each has black or white text, whichever stands out more: at least 4.5 : 1.
     """
     rules = []
-    colours = re.findall(r"--(zero|positive): #(\w{6})", css)
-    for (_, zero), (_, positive) in (colours[:2], colours[2:4]):
+    # The page's colours for the faintest and the strongest: each stands in the CSS
+    # twice, first for a light screen and then for a dark one.
+    faintest = re.findall(r"--zero: #(\w{6})", css)
+    strongest = re.findall(r"--positive: #(\w{6})", css)
+    for zero, positive in zip(faintest, strongest):
         scheme = []
         for i in range(SHADES + 1):
             mixed = [
@@ -342,8 +345,8 @@ class Look:
             table(["after", "likeliest", "2nd", "3rd", "4th", "5th"], rows),
             "Each layer adds something to x. Here the language-model head is given x "
             "as it is after each layer, at the last token, and asked for the next one, "
-            "though it was trained on the last layer only. In GPT-2 the answer often "
-            "appears some layers before the end.",
+            "though it was trained on the last layer only. Of GPT-2, nostalgebraist "
+            "(2020) reports that the guesses turn into the last one step by step.",
         )
 
     def _attention(self) -> str:
@@ -376,7 +379,8 @@ class Look:
             "".join(body),
             "The token at the left of a row looks back at the tokens above the "
             "columns, itself included; a row sums to 1. Many of GPT-2's heads look "
-            "mostly at the first token when there is nothing that they look for.",
+            "mostly at the first token, as if for want of anything that they look for, "
+            "report Vig and Belinkov (2019).",
         )
 
 

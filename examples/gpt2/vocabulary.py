@@ -263,8 +263,9 @@ def _adds_tokens(post: Any) -> bool:
         return True
     if post.get("type") == "TemplateProcessing":
         single = post.get("single")
-        is_text = type(single) is list and len(single) == 1
-        return not (is_text and type(single[0]) is dict and "Sequence" in single[0])
+        if type(single) is not list or len(single) != 1:
+            return True
+        return type(single[0]) is not dict or "Sequence" not in single[0]
     return post.get("type") != "ByteLevel"
 
 

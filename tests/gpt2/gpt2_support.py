@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from bigmatrix import PartOf
+from bigmatrix import PartMaker
 
 ROOT = Path(__file__).resolve().parents[2]
 GPT2 = ROOT / "examples" / "gpt2"
@@ -50,14 +50,14 @@ class FailingPart:
     """
 
     def __init__(self, matrices, error, where):
-        self.make = PartOf(matrices)
+        self.make = PartMaker(matrices)
         self.error, self.where = error, where
 
     def __call__(self, part, n_parts):
-        own = self.make(part, n_parts)
+        own_part = self.make(part, n_parts)
         if (part == 0) == (self.where == "parent"):
-            own.make = self.fail
-        return own
+            own_part.prepare = self.fail
+        return own_part
 
     def fail(self, names, exact, show=None):
         if self.error is None:

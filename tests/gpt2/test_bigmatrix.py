@@ -17,7 +17,7 @@ from fractions import Fraction
 
 import bigmatrix
 import pytest
-from bigmatrix import BLOCK, ExactProduct, PackedProduct, PartOf, Products
+from bigmatrix import BLOCK, ExactProduct, PackedProduct, PartMaker, Products
 from gpt2_support import ROOT, FailingPart
 from model import Matrix
 
@@ -88,7 +88,7 @@ def model(rng):
 
 
 def products_of(matrices, *arguments, block=BLOCK, **more):
-    return Products(PartOf(matrices, block), *arguments, **more)
+    return Products(PartMaker(matrices, block), *arguments, **more)
 
 
 def inputs(rng, matrices):
@@ -130,9 +130,8 @@ def test_a_row_is_its_weights_in_units_a_field_each():
     # unit, is rounded to 0, the even one.
     first = [3 * 2**28, -4 * 2**28, 2**26]
     second = [89478485, 0, 0]
-    order = 1 if sys.byteorder == "little" else -1
     for row, units in zip(PackedProduct(matrix, 0, 3).rows, (first, second)):
-        assert row == sum(unit << 64 * k for k, unit in enumerate(units[::order]))
+        assert row == sum(unit << 64 * k for k, unit in enumerate(units))
 
 
 def test_a_product_by_hand():
@@ -448,7 +447,7 @@ def test_packing_is_shown_block_by_block_to_its_end():
 def test_a_packed_weight_takes_eight_and_a_half_bytes():
     rng = random.Random(11)
     products = products_of({"w": random_matrix(rng, 4, 4000)})
-    rows = [row for product in products.own.products["w"] for row in product.rows]
+    rows = [row for product in products.own_part.products["w"] for row in product.rows]
     assert sum(map(sys.getsizeof, rows)) / 16000 == pytest.approx(8.55, abs=0.05)
 
 
@@ -471,7 +470,7 @@ def test_one_process_starts_no_other(monkeypatch):
 def test_a_process_packs_only_what_it_owns():
     matrix = random_matrix(random.Random(12), 2, 9)
     with products_of({"w": matrix}, processes=2) as products:
-        assert [product.n_out for product in products.own.products["w"]] == [4]
+        assert [product.n_out for product in products.own_part.products["w"]] == [4]
         assert len(products.times("w", [1.0, 2.0])) == 9
 
 
@@ -517,18 +516,18 @@ def test_an_error_while_packing_does_not_hang(capfd, error, where):
     before = set(workers())
     is_a_bug = error is ZeroDivisionError
     expected = error if is_a_bug and where == "parent" else ValueError
-    make_part = FailingPart(model(random.Random(15)), error, where)
+    maker = FailingPart(model(random.Random(15)), error, where)
     with pytest.raises(expected):
-        Products(make_part, processes=3)
+        Products(maker, processes=3)
     assert set(workers()) == before
     # A bug in a worker is shown where it happened; want of memory needs no traceback.
     assert ("Traceback" in capfd.readouterr().err) == (is_a_bug and where == "worker")
 
 
 def test_bad_data_that_a_worker_finds_is_told_by_the_parent(capfd):
-    make_part = FailingPart(model(random.Random(15)), ValueError, "worker")
+    maker = FailingPart(model(random.Random(15)), ValueError, "worker")
     with pytest.raises(ValueError, match="while packing"):
-        Products(make_part, processes=3)
+        Products(maker, processes=3)
     assert capfd.readouterr().err == ""
 
 
@@ -555,7 +554,7 @@ def test_ctrl_c_while_packing_or_multiplying_ends_the_workers(monkeypatch):
 
     products = products_of(matrices, exact=True, processes=3)
     with monkeypatch.context() as patched:
-        patched.setattr(products.own, "times", interrupt)
+        patched.setattr(products.own_part, "times", interrupt)
         with pytest.raises(KeyboardInterrupt):
             products.times("head", [1.0] * 5)
     assert set(workers()) == before
@@ -585,14 +584,14 @@ PARENT = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from array import array
-from bigmatrix import PartOf, Products
+from bigmatrix import PartMaker, Products
 from model import Matrix
 
 from tests.helpers import PYPY
 if __name__ == "__main__":
     matrix = Matrix(memoryview(array("f", range(20))), 2, 10, True)
-    first = Products(PartOf({"w": matrix}), processes=4)
-    second = Products(PartOf({"w": matrix}), processes=2)
+    first = Products(PartMaker({"w": matrix}), processes=4)
+    second = Products(PartMaker({"w": matrix}), processes=2)
     print(first.times("w", [1.0, 0.0]) == second.times("w", [1.0, 0.0]), flush=True)
 """
 KILL = "    os.kill(os.getpid(), signal.SIGKILL)"

@@ -125,6 +125,26 @@ def test_what_is_not_finite_is_named():
         head.append([math.inf], [1.0])
 
 
+def test_the_unit_of_the_smallest_numbers_is_not_0():
+    assert to_units([5e-324, 0.0]) == ([0, 0], 2.0**-932)
+
+
+def test_a_token_takes_four_rounds_through_the_pipes_a_layer_and_one_for_the_head(
+    monkeypatch,
+):
+    with FastGPT2(str(DATA / "bf16_untied")) as model:
+        rounds = []
+        real = model.products.all
+        monkeypatch.setattr(
+            model.products,
+            "all",
+            lambda method, *rest: rounds.append(method) or real(method, *rest),
+        )
+        gpt2(model, 1, 0)
+        layer = ["attend", "times", "activate", "times"]
+        assert rounds == layer * model.config.n_layer + ["times"]
+
+
 def test_all_heads_of_a_model_are_as_exact_as_the_plain_ones():
     folder = str(DATA / "bf16_untied")
     plain = load_gpt2(folder)
