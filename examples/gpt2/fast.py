@@ -8,10 +8,10 @@ that they call, `attention`, `mlp` and `times`, have others in their place here:
 2. Keys and values are packed, too, in two ways. Here are three tokens t in a head of
    two numbers; each row is one integer, and each column a field of it:
 
-       keys      t2       t1       t0        values   number 1   number 0
-       number 0  k[0]     k[0]     k[0]      t0       v[1]       v[0]
-       number 1  k[1]     k[1]     k[1]      t1       v[1]       v[0]
-                                             t2       v[1]       v[0]
+       keys      t = 2    t = 1    t = 0        values  number 1  number 0
+       number 0  k_2[0]   k_1[0]   k_0[0]       t = 0   v_0[1]    v_0[0]
+       number 1  k_2[1]   k_1[1]   k_0[1]       t = 1   v_1[1]    v_1[0]
+                                                t = 2   v_2[1]    v_2[0]
 
    The scores of all tokens are q[0] times one row plus q[1] times the other: head_dim
    products, however long the text. What a head gathers is the sum of the rows of
