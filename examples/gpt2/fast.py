@@ -25,11 +25,11 @@ their part of c_proj of those. Each is sent all numbers that go into the product
 smallest GPT-2 768 or 3,072, and sends back its part of what comes out. With the head,
 a token there takes 4 * 12 + 1 = 49 such rounds.
 
-How exact is a packed key? A key has no limit, as weights have, so each gets a scale of
-its own, a power of two, by which its largest number is brought below 1; and then it is
-counted in units of 2**-32. Of a key, and of a value likewise, each number is therefore
-off by at most 2**-32 of the largest. What the shares of q, and of the attention
-weights, are off by is the same as in `bigmatrix.py`, 2**-31 of their sum.
+How exact is a packed key? A key has no limit, as weights have, so each is counted in
+units of its own: 2**-32 times the power of two that is just above its largest number.
+Of a key, and of a value likewise, each number is therefore off by at most 2**-32 of the
+largest. What the shares of q, and of the attention weights, are off by is the same as
+in `bigmatrix.py`, 2**-31 of their sum.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class PackedHead:
     def __init__(self, head_dim: int) -> None:
         self.head_dim = head_dim
         self.key_rows = [0] * head_dim  # for each number, a field for each token
-        self.key_scales: list[float] = []  # of each token; also says how many there are
+        self.key_units: list[float] = []  # of each token; also says how many there are
         self.value_rows: list[int] = []  # for each token, a field for each number
-        self.value_scales: list[float] = []
+        self.value_units: list[float] = []
         self.halves_of_value = as_integer(array("q", [1]) * head_dim) << 63
         self.halves_of_keys = 0
 
@@ -82,33 +82,33 @@ class PackedHead:
         one. Adding half to each field undoes all borrowing (see `bigmatrix.py`). Then
         the upper fields can be cut off, and the halves are taken off again.
         """
-        if n >= len(self.key_scales):
+        if n >= len(self.key_units):
             return
         field_bits = 64 * n
         self.halves_of_keys &= (1 << field_bits) - 1
         halves = self.halves_of_keys
         kept = [(row + halves) & ((1 << field_bits) - 1) for row in self.key_rows]
         self.key_rows = [row - halves for row in kept]
-        del self.key_scales[n:], self.value_rows[n:], self.value_scales[n:]
+        del self.key_units[n:], self.value_rows[n:], self.value_units[n:]
 
     def append(self, k: list[float], v: list[float]) -> None:
         """Add the key and the value of the next token."""
-        units, scale = to_units(k)
-        place = 64 * len(self.key_scales)
-        self.key_rows = [row + (u << place) for row, u in zip(self.key_rows, units)]
-        self.key_scales.append(scale)
+        counts, unit = to_units(k)
+        place = 64 * len(self.key_units)
+        self.key_rows = [row + (c << place) for row, c in zip(self.key_rows, counts)]
+        self.key_units.append(unit)
         self.halves_of_keys |= 1 << (place + 63)
-        units, scale = to_units(v)
-        stored = as_integer(array("q", units))  # two's complement, as arrays have it
+        counts, unit = to_units(v)
+        stored = as_integer(array("q", counts))  # two's complement, as arrays have it
         halves = self.halves_of_value
         # From two's complement to a row, whose negative fields borrow: `bigmatrix.py`
         # reads with (row + halves) ^ halves, and this is the way back.
         self.value_rows.append((stored ^ halves) - halves)
-        self.value_scales.append(scale)
+        self.value_units.append(unit)
 
     def gather(self, q: list[float], scale: float) -> list[float]:
         """Return the mean of the values, by how well q matches the keys: (head_dim)."""
-        n = len(self.key_scales)
+        n = len(self.key_units)
         # 2**32 units at most, times 2**30 shares, are below 2**63.
         q_shares, q_share = to_shares(q)
         packed = sum(map(mul, self.key_rows, q_shares))
@@ -116,10 +116,10 @@ class PackedHead:
         fields = array("q", stored.to_bytes(8 * n, "little"))
         to_score = q_share * scale
         weights = softmax(
-            [field * unit * to_score for field, unit in zip(fields, self.key_scales)]
+            [field * unit * to_score for field, unit in zip(fields, self.key_units)]
         )
-        # A value counts by its weight times its scale.
-        shares, share = to_shares(list(map(mul, weights, self.value_scales)))
+        # The counts of a value are in its own unit, so that is part of its weight.
+        shares, share = to_shares(list(map(mul, weights, self.value_units)))
         packed = sum(map(mul, self.value_rows, shares))
         halves = self.halves_of_value
         stored = (packed + halves) ^ halves
