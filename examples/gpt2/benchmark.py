@@ -17,14 +17,17 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from array import array
 from collections.abc import Sequence
+from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
+from bigmatrix import ctrl_c_held_back
 from complete import MILLION, peak_memory
 from fast import FastGPT2
 from load import load_gpt2, read_config
@@ -118,23 +121,27 @@ def run(way: str, *arguments: Any) -> tuple[float, float, str]:
     context = multiprocessing.get_context("spawn")
     pipe, its_pipe = context.Pipe()
     process = context.Process(target=measure, args=(its_pipe, *arguments))
-    process.start()
-    its_pipe.close()
-    try:
-        progress = None
-        while message := pipe.recv():
-            what, done, total = message
-            if progress is None or progress.what != f"{way}: {what}":
-                progress = Progress(
-                    f"{way}: {what}", total, every=total // 5, stream=sys.stderr
-                )
-            progress.show(done)
-            if done == total:
-                progress.finish()
-        figures: tuple[float, float, str] = pipe.recv()
-    except EOFError:
-        raise ValueError(f"{way}: its process ended (out of memory?)") from None
-    process.join()
+    with ExitStack() as at_the_end:
+        with ctrl_c_held_back():
+            process.start()
+            its_pipe.close()
+            # After Ctrl-C it would go on. (Its own workers end when it does.)
+            at_the_end.callback(process.join)
+            at_the_end.callback(process.kill)
+        try:
+            progress = None
+            while message := pipe.recv():
+                what, done, total = message
+                if progress is None or progress.what != f"{way}: {what}":
+                    progress = Progress(
+                        f"{way}: {what}", total, every=total // 5, stream=sys.stderr
+                    )
+                progress.show(done)
+                if done == total:
+                    progress.finish()
+            figures: tuple[float, float, str] = pipe.recv()
+        except EOFError:
+            raise ValueError(f"{way}: its process ended (out of memory?)") from None
     return figures
 
 
@@ -164,11 +171,16 @@ def _command(argv: Sequence[str] | None) -> int:
     for n in PACKED_COUNTS:
         ways[f"packed, {n} process" + ("es" if n > 1 else "")] = n
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        write_model(folder, CONFIG)
-        for way, processes in ways.items():
-            figures = run(way, folder, processes, args.position, args.tokens)
-            rows.append((way, *figures))
+    # If the command is ended by `kill` or at a logout, half a gigabyte should not stay.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            write_model(folder, CONFIG)
+            for way, processes in ways.items():
+                figures = run(way, folder, processes, args.position, args.tokens)
+                rows.append((way, *figures))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"At position {args.position}, on Python {sys.version.split()[0]}:\n")
     print("| way | s to load | s a token | tokens a second | memory a process |")
     print("|---|---:|---:|---:|---:|")

@@ -77,12 +77,14 @@ Source: Lamport, "Multiple byte processing with full-word instructions", 1975.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 from array import array
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import accumulate
+from multiprocessing import resource_tracker
 from operator import mul
 from typing import Any
 
@@ -144,8 +146,10 @@ class PackedProduct:
             # neighbour hide it: look at the lowest such field, to which nothing was
             # carried, and from which nothing was borrowed.)
             if (limits + row) & upper_bits or (limits - row) & upper_bits:
-                culprit = next(w for w in weights if not abs(w) + 2**-29 < LIMIT)
-                raise ValueError(f"weight {culprit} is not below {LIMIT} in size")
+                unfit = [w for w in weights if not abs(w) + 2**-29 < LIMIT]
+                if not math.isfinite(unfit[0]):
+                    raise ValueError(f"weight {unfit[0]} is not a finite number")
+                raise ValueError(f"weight {unfit[0]} is not below {LIMIT} in size")
             self.rows.append(row)
 
     def times(self, x: Sequence[float]) -> list[float]:
@@ -224,6 +228,27 @@ class Part:
 
 # Called with (part, n_parts), makes the Part of that number.
 MakesParts = Callable[[int, int], Part]
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Let a Ctrl-C wait until a block ends, and keep it from what is started there.
+
+    A terminal sends Ctrl-C to all processes of a command. One that is just starting
+    would print a traceback, before `work` could say that it is not meant. A process
+    inherits what is held back, and so for a worker it is held back for ever. (Windows
+    has no such thing.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Python's helper for "spawn" would let Ctrl-C through again, as it starts.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def work(pipe: Any, maker: MakesParts, part: int, n_parts: int) -> None:
@@ -328,13 +353,14 @@ class Products(ExitStack):
         worker = context.Process(
             target=work, args=[theirs, maker, part, processes], daemon=True
         )
-        worker.start()
-        theirs.close()
-        self.pipes.append(ours)
-        # What close() will do, the last first; a worker has nothing to save.
-        self.callback(worker.join)
-        self.callback(worker.kill)
-        self.callback(ours.close)
+        with ctrl_c_held_back():
+            worker.start()
+            theirs.close()
+            self.pipes.append(ours)
+            # What close() will do, the last first; a worker has nothing to save.
+            self.callback(worker.join)
+            self.callback(worker.kill)
+            self.callback(ours.close)
 
     def all(self, method: str, *arguments: Any, **own_arguments: Any) -> list[Any]:
         """Call a method of all parts at once; return the results, in order.
@@ -355,6 +381,8 @@ class Products(ExitStack):
             self.close()  # or what is still in a pipe would be taken for later results
             if not isinstance(error, (EOFError, OSError, MemoryError)):
                 raise
+            if isinstance(error, MemoryError) and not self.pipes:
+                raise ValueError("not enough memory: use --exact") from error
             advice = "use fewer --processes, or --exact"
             raise ValueError(f"a process ended (out of memory?): {advice}") from error
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import heapq
+import math
 import os
 import random
 import sys
@@ -32,7 +33,7 @@ from bpe import BPE
 from fast import FastGPT2
 from hub import SHORT_NAMES, ask_on_terminal, model_folder
 from load import load_gpt2, read_config
-from model import GPT2, GPT2Config, gpt2, read_token
+from model import GPT2, GPT2Config, NotFinite, gpt2, read_token
 from vocabulary import is_openai, read_tokenizer
 
 from microgpt.sampling import token_probabilities
@@ -45,6 +46,7 @@ from microgpt.tools.terminal import (
     say,
     say_error,
     shown,
+    typed_bytes,
     write,
 )
 
@@ -67,7 +69,10 @@ def logits_after(
         read_token(model, tokens[pos_id], pos_id)
         if show:
             show(pos_id + 1)
-    return gpt2(model, tokens[last], last)
+    logits = gpt2(model, tokens[last], last)
+    if not math.isfinite(sum(logits)):
+        raise NotFinite("the model's logits are not finite numbers")
+    return logits
 
 
 def continuation(
@@ -221,12 +226,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--cache", metavar="DIR", help=text)
     text = "a server laid out as https://huggingface.co is (default: that)"
     add("--mirror", metavar="URL", help=text)
-    args = parser.parse_args(argv)
+    # Intermixed: PROMPT may be left out, and then flags may still come before it.
+    args = parser.parse_intermixed_args(argv)
     for name in ("tokens", "n"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name} is {getattr(args, name)}: make it 1 or more")
     if args.stop == "":
         raise ValueError("--stop is empty: give the text to stop at")
+    if args.stop is not None:
+        args.stop = typed_bytes(args.stop).decode("utf-8", "replace")
+    if args.interactive and sys.stdin is None:
+        raise ValueError("--interactive reads from stdin, but that is closed")
     if args.interactive and args.n > 1:
         raise ValueError(
             "--n and --interactive: a conversation has one sample, leave --n"
@@ -269,17 +279,15 @@ def _command(argv: Sequence[str] | None) -> int:
     started = time.perf_counter()
     with load(folder, args) as model:
         loaded = time.perf_counter()
-        Writer(args, bpe, model, rng, how, loaded - started).write(prompt_ids)
+        writer = Writer(args, bpe, model, rng, how, loaded - started)
+        try:
+            writer.write(prompt_ids)
+        except NotFinite as error:
+            raise ValueError(
+                f"{error}. A weight in {folder} is not finite, or far too large: the "
+                "model's file is damaged, so get it anew"
+            ) from None
     return 0
-
-
-def typed_bytes(argument: str) -> bytes:
-    """Return the bytes that were typed, whatever the terminal takes them for."""
-    try:
-        return os.fsencode(argument)
-    except UnicodeEncodeError:
-        # PyPy reads an argument as UTF-8 even where the terminal's encoding is ASCII.
-        return argument.encode("utf-8", "surrogateescape")
 
 
 def check_fit(bpe: BPE, config: GPT2Config) -> None:
@@ -303,7 +311,7 @@ def load(folder: str, args: argparse.Namespace) -> GPT2:
     if args.exact:
         return load_gpt2(folder)
     processes = args.processes or cores()
-    model = FastGPT2(folder, processes, show=_show_packing())
+    model = FastGPT2(folder, processes, show=_show_packing(processes))
     for note in model.notes:
         say_error(note)
     return model
@@ -333,7 +341,8 @@ class Writer:
         self.known = sorted(bpe.token_bytes)
         self.ends = ends_of(bpe, model.config)
         self.load_seconds = load_seconds
-        self.n_written, self.write_seconds, self.read_seconds = 0, 0.0, 0.0
+        self.n_written, self.n_passes = 0, 0
+        self.write_seconds, self.read_seconds = 0.0, 0.0
 
     def write(self, prompt_ids: list[int]) -> None:
         """Write the samples, or talk until nothing more is typed."""
@@ -355,19 +364,31 @@ class Writer:
         n_positions = self.model.config.n_positions
         if prompt:
             tokens = self.go_on(prompt, tokens, self.read(tokens))
+        say_error(
+            "(Ctrl-Z and Enter end it)" if os.name == "nt" else "(Ctrl-D ends it)"
+        )
         while len(tokens) < n_positions:
             say("> ", end="", stream=sys.stderr)
             typed = sys.stdin.buffer.readline()
             if not typed:
                 say_error("")
                 return
-            tokens = [*tokens, *self.bpe.encode_bytes(typed.rstrip(b"\r\n"))]
-            if len(tokens) > n_positions:
-                break
+            new = self.bpe.encode_bytes(typed.rstrip(b"\r\n"))
+            if len(tokens) + len(new) > n_positions:
+                say_error(
+                    f"that line has {len(new):,} tokens, but there is room for "
+                    f"{n_positions - len(tokens):,}: type a shorter one"
+                )
+                continue
+            tokens = [*tokens, *new]
             tokens = self.go_on("", tokens, self.read(tokens))
+        self.say_full()
+
+    def say_full(self) -> None:
+        """Say on stderr why nothing more can be written."""
         say_error(
-            f"the context is full: this model reads {n_positions:,} tokens, and the "
-            "text so far has them"
+            f"the context is full: this model reads {self.model.config.n_positions:,} "
+            "tokens, and the text so far has them"
         )
 
     def read(self, tokens: Sequence[int]) -> list[float]:
@@ -400,10 +421,15 @@ class Writer:
         steps = continuation(
             self.model, tokens, logits, self.known, self.rng, **self.how
         )
+        if not show_probs:
+            steps = self.ending_the_line(steps)
         for n, (token_id, choices) in enumerate(steps, start=1):
             self.n_written += 1
+            # The logits for the first token were there when the text had been read.
+            self.n_passes += n > 1
             if show_probs:
-                say(f"after {text[-50:]!r}:")
+                taken = self.bpe.readable(token_id)
+                say(f"after {text[-50:]!r}, the likeliest tokens; {taken} was taken:")
                 say(bars(self.likeliest(choices)))
             if token_id in self.ends:
                 break
@@ -416,10 +442,22 @@ class Writer:
         rest = printer.rest()
         write(visible(text + rest if show_probs else rest) + "\n")
         self.write_seconds += time.perf_counter() - started
+        is_full = len(tokens) + len(printer.ids) > self.model.config.n_positions
+        is_short = len(printer.ids) < self.args.tokens and not printer.stopped
+        if is_full and is_short and not self.args.interactive:
+            self.say_full()
         kept, anew = printer.printed_tokens()
         written = [*tokens, *kept]
         self.model.n_read = min(self.model.n_read, len(written))
         return [*written, *anew]
+
+    def ending_the_line(self, steps: Iterator[Any]) -> Iterator[Any]:
+        """Yield the steps; if one fails, the error begins a line of its own."""
+        try:
+            yield from steps
+        except (ValueError, MemoryError):
+            write("\n")
+            raise
 
     def likeliest(self, choices: Choices, n: int = 5) -> list[tuple[str, float]]:
         """Return (token, probability) of the n likeliest, as rows of a picture."""
@@ -429,11 +467,15 @@ class Writer:
 
     def say_how_fast(self) -> None:
         """Say on stderr how long it took, and how much memory."""
-        n, seconds = self.n_written, self.write_seconds
+        n = self.n_written
+        speed = ""
+        if self.n_passes:  # of one token alone, the work is done by reading the prompt
+            speed = f", {self.n_passes / max(self.write_seconds, 1e-9):.2f} a second"
+        read = "what was typed" if self.args.interactive else "the prompt"
         say_error(
-            f"{n} token{'' if n == 1 else 's'}, {n / max(seconds, 1e-9):.2f} a second "
-            f"(before them {self.load_seconds:.1f} s to load the model and "
-            f"{self.read_seconds:.1f} s to read the prompt); "
+            f"{n} token{'' if n == 1 else 's'}{speed} (besides, "
+            f"{self.load_seconds:.1f} s to load the model and "
+            f"{self.read_seconds:.1f} s to read {read}); "
             f"{peak_memory()} of memory at most in one process"
         )
 
@@ -452,16 +494,17 @@ def _download_progress(name: str, n_bytes: int) -> Callable[[int], None]:
     return show
 
 
-def _show_packing() -> Callable[[int, int], None]:
+def _show_packing(processes: int = 1) -> Callable[[int, int], None]:
     """Return a show(done, total) that counts in millions, where there are any."""
     progress: Progress | None = None
+    each = " in each process" if processes > 1 else ""
 
     def show(done: int, total: int) -> None:
         nonlocal progress
         if progress is None:
             progress = Progress("packed", total // MILLION, 10, stream=sys.stderr)
         if done // MILLION > progress.done:
-            progress.show(done // MILLION, " million weights")
+            progress.show(done // MILLION, f" million weights{each}")
         if done == total:
             progress.finish()
 

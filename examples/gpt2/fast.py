@@ -48,6 +48,7 @@ from model import (
     GPT2,
     GPT2Config,
     Matrix,
+    NotFinite,
     check_input,
     softmax,
     sort_weights,
@@ -140,7 +141,7 @@ def to_shares(x: list[float]) -> tuple[list[int], float]:
     """Return (each number in shares, the size of a share); all are 2**30 at most."""
     size = sum(map(abs, x))
     if not math.isfinite(size):
-        raise ValueError(f"attention holds {size}: its numbers must be finite")
+        raise NotFinite(f"attention holds {size}: its numbers must be finite")
     if size == 0:
         return [0] * len(x), 0.0
     share_count = SHARES - len(x)  # a few less, for each of them is rounded

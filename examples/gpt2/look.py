@@ -39,7 +39,6 @@ from complete import (
     _show_packing,
     check_fit,
     ends_of,
-    typed_bytes,
 )
 from hub import ask_on_terminal, model_folder
 from load import read_config, read_model
@@ -47,8 +46,14 @@ from model import GPT2, GPT2Config, gpt2, softmax
 from vocabulary import read_tokenizer
 
 from microgpt.model import add
-from microgpt.tools.files import in_bytes, replace_file
-from microgpt.tools.terminal import OneLineParser, Progress, run_command, say
+from microgpt.tools.files import check_writable, in_bytes, replace_file
+from microgpt.tools.terminal import (
+    OneLineParser,
+    Progress,
+    run_command,
+    say,
+    typed_bytes,
+)
 from microgpt.value import sumprod
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "xray", "page")
@@ -439,7 +444,7 @@ def _command(argv: Sequence[str] | None) -> int:
             f"{in_bytes(int(30 * cells))}, and browsers become slow above "
             f"{in_bytes(LARGEST_PAGE)}: shorten the text"
         )
-    os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
+    check_writable(args.out)
     progress = Progress("read", len(tokens), every=5, stream=sys.stderr)
     model = Watched(*read_model(folder), show=_show_packing())
     for note in model.products.notes:

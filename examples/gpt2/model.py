@@ -107,6 +107,10 @@ def param_shapes(config: GPT2Config) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "lm_head.weight", (config.vocab_size, n_embd)  # (n_out, n_in), as in wte
 
 
+class NotFinite(ValueError):
+    """A number is infinite or no number (nan): with sound weights that cannot be."""
+
+
 class Matrix(NamedTuple):
     """Weights as they lie in a file, in one of two orders."""
 
@@ -137,7 +141,7 @@ class Matrix(NamedTuple):
 
 
 def check_input(x: Sequence[float], n_in: int) -> None:
-    """Refuse an x that is not finite, or not of n_in numbers: ValueError."""
+    """Refuse an x that is not finite, by NotFinite, or not of n_in numbers."""
     size_of(x, n_in)
 
 
@@ -149,7 +153,7 @@ def size_of(x: Sequence[float], n_in: int) -> float:
     if not math.isfinite(size):
         # One of the numbers is not finite, or they are so large that their sum is not.
         unfit = [xi for xi in x if not math.isfinite(xi)] or [max(x, key=abs)]
-        raise ValueError(f"x holds {unfit[0]}: its numbers and sum must be finite")
+        raise NotFinite(f"x holds {unfit[0]}: its numbers and sum must be finite")
     return size
 
 

@@ -21,7 +21,12 @@ from vocabulary import read_tokenizer  # noqa: E402
 
 from microgpt.data import read_documents  # noqa: E402
 from microgpt.tools.checkpoint import default_data_path  # noqa: E402
-from microgpt.tools.terminal import OneLineParser, Progress, run_command  # noqa: E402
+from microgpt.tools.terminal import (  # noqa: E402
+    OneLineParser,
+    Progress,
+    run_command,
+    typed_bytes,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,10 +57,13 @@ def _command(argv: Sequence[str] | None) -> int:
         print(
             f"{args.model}: {len(bpe.token_bytes):,} tokens, {len(bpe.merges):,} merges"
         )
+    # As in complete.py: the bytes count, and what is no UTF-8 in them is shown so.
+    typed = typed_bytes(args.text)
+    text = typed.decode("utf-8", "surrogateescape")
     if args.show_work:
-        _show_work(bpe, args.text)
-    ids = bpe.encode(args.text)
-    print(f"{args.text!r} in {len(ids)} token{'' if len(ids) == 1 else 's'}:")
+        _show_work(bpe, text)
+    ids = bpe.encode_bytes(typed)
+    print(f"{text!r} in {len(ids)} token{'' if len(ids) == 1 else 's'}:")
     print("  tokens:", " ".join([bpe.readable(i) for i in ids]))
     print("  ids:   ", " ".join([str(i) for i in ids]))
     return 0
@@ -70,7 +78,10 @@ def _learn_from_names(vocab_size: int) -> BPE:
         flush=True,
     )
     n_merges = 0
-    progress = Progress("merge", vocab_size - 257, every=100)
+    # Each merge makes at least one piece shorter, so there can be no more than this.
+    pieces = set(split("\n".join(names)))
+    most = sum([len(to_symbols(piece)) - 1 for piece in pieces])
+    progress = Progress("merge", min(vocab_size - 257, most), every=100)
 
     def show(pair: Pair, count: int) -> None:
         nonlocal n_merges
@@ -97,7 +108,7 @@ def _learn_from_names(vocab_size: int) -> BPE:
 def _show_work(bpe: BPE, text: str) -> None:
     """Print each piece, its bytes, and its tokens after each round of merging."""
     for piece in split(text):
-        tokens = to_symbols(piece)
+        tokens = to_symbols(piece, "surrogateescape")
         print(f"{piece!r}, bytes {to_bytes(''.join(tokens)).hex(' ')}")
         while (pair := bpe.next_merge(tokens)) is not None:
             tokens = merge_pair(tokens, pair)

@@ -28,7 +28,6 @@ import math
 import os
 import pathlib
 import sys
-import tempfile
 import webbrowser
 import zlib
 from collections.abc import Callable, Sequence
@@ -65,7 +64,11 @@ from microgpt import (  # noqa: E402
     start,
     topological_order,
 )
-from microgpt.tools.files import in_bytes, replace_file  # noqa: E402
+from microgpt.tools.files import (  # noqa: E402
+    check_writable,
+    in_bytes,
+    replace_file,
+)
 from microgpt.tools.terminal import (  # noqa: E402
     OneLineParser,
     Progress,
@@ -491,7 +494,7 @@ def _command(argv: Sequence[str] | None) -> int:
     n_steps = 500 if args.train is None else args.train
     if n_steps < 0:
         raise ValueError(f"--train is {n_steps}: make it 0 or more")
-    _check_writable(args.out)
+    check_writable(args.out)
 
     if args.checkpoint:
         runs = [load_checkpoint(path) for path in args.checkpoint]
@@ -524,19 +527,6 @@ def trained(n_steps: int, text: str) -> tuple[Run, list[tuple[int, int, Trace]]]
                 states.append((0, run.step, trace(run, text)))
         progress.finish()
     return run, states
-
-
-def _check_writable(path: str) -> None:
-    """Make the folder of path, and say now, not after training, if that is no use."""
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror}") from None
-    if os.path.isdir(path):
-        raise ValueError(f"cannot write {path}: it is a folder; name a file in it")
 
 
 def _has_display() -> bool:

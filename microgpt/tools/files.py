@@ -14,6 +14,7 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 
 from microgpt.training import ctrl_c_waits
 
@@ -31,7 +32,8 @@ def replace_file(path: str, content: str | bytes) -> None:
     file or the new one. The old file's permissions are kept; if path is a link, it
     stays one, and the file that it leads to is replaced.
 
-    It cannot be written: CannotWrite, and nothing else is left behind.
+    It cannot be written: CannotWrite, and nothing else is left behind. So it is with a
+    pipe or a device at path: an ordinary file would take its place.
     """
     with ctrl_c_waits():
         try:
@@ -44,6 +46,7 @@ def replace_file(path: str, content: str | bytes) -> None:
 def _replace_file(path: str, content: str | bytes) -> None:
     if isinstance(content, str):
         content = content.encode("utf-8")
+    _check_ordinary(path)
     folder = os.path.dirname(path)
     # A random name, so that two runs that save at once do not meet, not even in two
     # containers that give their processes the same numbers. "x" means that the file
@@ -63,6 +66,34 @@ def _replace_file(path: str, content: str | bytes) -> None:
             os.remove(temporary)
         raise
     _sync_folder(folder)
+
+
+def check_writable(path: str) -> None:
+    """Make the folder of path, and say now, not after hours, if that is no use.
+
+    `replace_file` could still fail later: the disk may fill up meanwhile. A folder in
+    which no file can be made, or a path that leads to something else: CannotWrite.
+    """
+    if not path:
+        raise CannotWrite("the file to write has an empty name: give it one")
+    folder = os.path.dirname(os.path.realpath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror}") from None
+    if os.path.isdir(path):
+        raise CannotWrite(f"cannot write {path}: it is a folder; name a file in it")
+    _check_ordinary(path)
+
+
+def _check_ordinary(path: str) -> None:
+    """Refuse a pipe or a device. (os.replace by itself refuses a folder.)"""
+    with contextlib.suppress(OSError):  # there is nothing yet
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise CannotWrite(f"cannot write {path}: it is a pipe or a device")
 
 
 def _sync_folder(folder: str) -> None:

@@ -64,6 +64,23 @@ def _acts(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
+def typed_bytes(argument: str) -> bytes:
+    """Return the bytes that were typed, whatever the terminal takes them for.
+
+    Where the locale says ASCII, Python reads "ü" on a command line as two characters
+    that stand for its bytes. Text in UTF-8 is meant nearly everywhere.
+    """
+    try:
+        return os.fsencode(argument)
+    except UnicodeEncodeError:
+        pass
+    try:
+        # PyPy reads an argument as UTF-8 even where the terminal's encoding is ASCII.
+        return argument.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return argument.encode("utf-8", "surrogatepass")
+
+
 def display_width(text: str) -> int:
     """Return how many columns of a terminal the text takes.
 

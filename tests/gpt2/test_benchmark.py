@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import benchmark
 import pytest
-from gpt2_support import assert_one_line_error, call
+from gpt2_support import GPT2, assert_one_line_error, call
 from load import load_gpt2
 
 SMALL = {**benchmark.CONFIG, "vocab_size": 300, "n_positions": 8, "n_embd": 24}
@@ -43,6 +47,40 @@ def test_each_way_has_a_row(capsys, monkeypatch):
     assert "At position 3" in outcome.out
     assert "packed, 2 processes: token 2/2" in outcome.err
     assert "packed, 2 processes: read 3/3" in outcome.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are not as on Windows")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_when_it_is_stopped_nothing_is_left(tmp_path, number):
+    program = (
+        "import sys, benchmark\n"
+        "if __name__ == '__main__':\n"
+        f"    benchmark.CONFIG.update({SMALL})\n"
+        "    sys.exit(benchmark.main(['--tokens', '1000000', '--position', '3']))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(program, encoding="utf-8")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(GPT2), "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    for line in process.stderr:
+        if b"exact: read" in line:
+            break
+    # Ctrl-C reaches all processes, `kill` the one that is named.
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in err, err.decode()
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("n", [0, -1, "some"])

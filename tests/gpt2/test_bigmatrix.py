@@ -303,7 +303,8 @@ def test_a_weight_that_does_not_fit_is_named_wherever_it_is(weight, in_out):
         rows[place // 3][place % 3] = weight
         with pytest.raises(ValueError) as caught:
             PackedProduct(lay_out(rows, in_out, "d"), 0, 3)
-        assert str(caught.value) == f"weight {weight} is not below 32 in size"
+        fault = "below 32 in size" if math.isfinite(weight) else "a finite number"
+        assert str(caught.value) == f"weight {weight} is not {fault}"
 
 
 @pytest.mark.parametrize("weight", FITS)
@@ -335,7 +336,7 @@ def test_of_all_floats_just_those_that_fit_are_packed():
             if fits:
                 PackedProduct(matrix, 0, 3)
             else:
-                with pytest.raises(ValueError, match="not below 32"):
+                with pytest.raises(ValueError, match=r"not below 32|not a finite"):
                     PackedProduct(matrix, 0, 3)
         assert 100 < fitting < 1400
 
@@ -540,6 +541,37 @@ def test_ctrl_c_is_for_the_parent_alone():
         for _ in range(3):
             assert len(products.times("head", [1.0] * 5)) == 41
         assert not has_ended(pid)
+
+
+@posix
+def test_ctrl_c_does_not_reach_a_worker_that_is_just_starting(monkeypatch, capfd):
+    # It would print a traceback, or die within Python's own start.
+    started = multiprocessing.context.SpawnProcess.start
+
+    def start_and_press(process):
+        started(process)
+        os.kill(process.pid, signal.SIGINT)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", start_and_press)
+    with products_of(model(random.Random(16)), exact=True, processes=3) as products:
+        assert len(products.times("head", [1.0] * 5)) == 41
+    assert capfd.readouterr().err == ""
+
+
+@posix
+def test_ctrl_c_while_workers_start_ends_them(monkeypatch, capfd):
+    started = multiprocessing.context.SpawnProcess.start
+    before = set(workers())
+
+    def start_and_press(process):
+        started(process)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", start_and_press)
+    with pytest.raises(KeyboardInterrupt):
+        products_of(model(random.Random(16)), exact=True, processes=3)
+    assert set(workers()) == before
+    assert capfd.readouterr().err == ""
 
 
 def test_ctrl_c_while_packing_or_multiplying_ends_the_workers(monkeypatch):

@@ -24,6 +24,7 @@ import bpe as bpe_module
 import gpt2_bpe_reference as reference
 import plain_bpe
 import pytest
+import tokens as tokens_module
 from bpe import (
     BPE,
     PIECE,
@@ -683,11 +684,42 @@ def test_show_work_prints_bytes_pieces_and_every_round_of_merging(capsys):
         "  merge 68, ' c' + 'a': ' ca' 'f' 'é'",
         "  merge 81, 'f' + 'é': ' ca' 'fé'",
         "  merge 101, ' ca' + 'fé': ' café'",
-        r"',\ud800', bytes 2c ed a0 80",
-        r"'The café,\ud800' in 6 tokens:",
+        r"',\udced\udca0\udc80', bytes 2c ed a0 80",
+        r"'The café,\udced\udca0\udc80' in 6 tokens:",
         r"  tokens: 'The' ' café' ',' b'\xed' b'\xa0' b'\x80'",
         "  ids:    307 356 11 169 254 222",
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an argument is text there")
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_the_ids_are_those_of_the_bytes_that_were_typed(utf8):
+    typed = "Zürich 😀".encode() + b"\xff"
+    command = [sys.executable, GPT2 / "tokens.py", "--model", FOLDER, typed]
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, env=env, capture_output=True, check=True)
+    ids = small().encode_bytes(typed)
+    assert small().decode_bytes(ids) == typed
+    assert done.stdout.decode().splitlines()[-1].split()[1:] == [str(i) for i in ids]
+
+
+def test_the_progress_of_learning_has_a_total_that_the_names_could_reach(
+    capsys, tmp_path, monkeypatch
+):
+    totals = []
+
+    class Noted(tokens_module.Progress):
+        def __init__(self, what, total, every):
+            totals.append(total)
+            super().__init__(what, total, every)
+
+    monkeypatch.setattr(tokens_module, "Progress", Noted)
+    monkeypatch.chdir(tmp_path)
+    # "ann", "anna" and the line feed: 2 + 3 + 0 merges at most.
+    write_names(tmp_path, ["ann", "anna", "ann"], "input.txt")
+    assert call(capsys, main, "--vocab-size", 999_999_999, "ann").code == 0
+    assert call(capsys, main, "--vocab-size", 259, "ann").code == 0
+    assert totals == [5, 2]
 
 
 def test_merges_are_learnt_from_the_names(capsys, tmp_path, monkeypatch):

@@ -115,7 +115,7 @@ def test_a_prompt_may_fill_the_context(folder, capsys):
     prompt = "!" * N_POSITIONS
     assert len(read_tokenizer(str(folder)).encode(prompt)) == N_POSITIONS
     outcome = call(capsys, complete.main, folder, prompt, "--greedy")
-    assert "1 token, " in outcome.err
+    assert "1 token (" in outcome.err
 
 
 def test_the_end_of_the_text_is_not_written(folder, capsys, monkeypatch):
@@ -151,7 +151,8 @@ def test_the_probabilities_shown_are_those_of_each_draw(folder, capsys):
     plain = call(capsys, complete.main, folder, "the", *flags[1:])
     *lines, text = outcome.out.split("\n")[:-1]
     assert plain.out == text + "\n"
-    assert lines[0] == "after 'the':"
+    assert lines[0].startswith("after 'the', the likeliest tokens; ")
+    assert lines[0].endswith(" was taken:")
     bpe = read_tokenizer(str(folder))
     with load_gpt2(str(folder)) as model:
         (token_id,) = bpe.encode("the")
@@ -166,7 +167,7 @@ def test_the_probabilities_shown_are_those_of_each_draw(folder, capsys):
 
 def test_stderr_says_how_fast_it_was_and_what_it_took(folder, capsys):
     outcome = call(capsys, complete.main, folder, "the", "--tokens", 7)
-    for words in ("7 tokens", "a second", "MB of memory"):
+    for words in ("7 tokens, ", "a second", "MB of memory"):
         assert words in outcome.err
 
 
@@ -187,6 +188,88 @@ def test_a_weight_that_cannot_be_packed_is_named(folder, capsys):
     assert "h.0.mlp.c_fc.weight" in packed.err
     assert "64.5" in packed.err
     assert "64.5" not in exact.err
+
+
+def test_only_openai_s_own_models_should_have_openai_s_vocabulary(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr(complete, "model_folder", lambda *args, **how: str(folder))
+    flags = ("the", "--tokens", 2, "--exact")
+    note = "note: this vocabulary is not OpenAI's own\n"
+    assert note in call(capsys, complete.main, "gpt2-large", *flags).err
+    assert note not in call(capsys, complete.main, "gpt2-zh/small", *flags).err
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--exact", "MODEL", "--greedy", "the cat", "--tokens", 3], "the cat"),
+        (["MODEL", "--greedy", "--tokens", 3, "the cat"], "the cat"),
+        (["MODEL", "the cat", "--greedy", "--tokens", 3], "the cat"),
+        (["MODEL", "--greedy", "--tokens", 3, "--", "--hello"], "--hello"),
+        (["MODEL", "--greedy", "--tokens", 3], ""),
+    ],
+)
+def test_flags_may_stand_anywhere(folder, capsys, argv, text):
+    argv = [folder if arg == "MODEL" else arg for arg in argv]
+    outcome = call(capsys, complete.main, *argv)
+    assert outcome.code == 0, outcome.err
+    prompt_ids = read_tokenizer(str(folder)).encode(text) or [399]
+    assert outcome.out == text + greedy_text(folder, prompt_ids, 3) + "\n"
+
+
+def test_the_speed_is_that_of_the_passes_that_were_timed(folder, capsys, monkeypatch):
+    # The first token's logits were there when the prompt had been read. So N tokens
+    # take N - 1 passes, here of a second each, and one token alone has no speed.
+    now = [0.0]
+    real = complete.logits_after
+
+    def slow(*args):
+        now[0] += 1.0
+        return real(*args)
+
+    monkeypatch.setattr(complete, "logits_after", slow)
+    monkeypatch.setattr(complete.time, "perf_counter", lambda: now[0])
+    flags = ("the", "--exact", "--greedy", "--tokens")
+    err = call(capsys, complete.main, folder, *flags, 7).err
+    assert "7 tokens, 1.00 a second (besides, 0.0 s to load" in err
+    assert "1.0 s to read the prompt" in err
+    err = call(capsys, complete.main, folder, *flags, 1).err
+    assert "1 token (besides, " in err
+
+
+def test_it_says_that_the_context_is_full_before_all_tokens_are_there(folder, capsys):
+    words = "the context is full: this model reads 32 tokens"
+    assert words in call(capsys, complete.main, folder, "the", "--tokens", 99).err
+    assert words not in call(capsys, complete.main, folder, "the", "--tokens", 9).err
+
+
+@pytest.mark.parametrize("flags", [(), ("--exact",)])
+@pytest.mark.parametrize("name", ["wte.weight", "h.1.ln_1.weight", "ln_f.bias"])
+def test_weights_that_are_not_finite_are_said_to_be_damaged(
+    folder, capsys, name, flags
+):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    header_end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:header_end])
+    place = header_end + header[f"transformer.{name}"]["data_offsets"][0]
+    content[place : place + 4] = struct.pack("<f", float("nan"))
+    path.write_bytes(content)
+    outcome = call(capsys, complete.main, folder, "the", *flags)
+    assert outcome.code == 2
+    assert f"A weight in {folder} is not finite, or far too large" in outcome.err
+    assert "below 32" not in outcome.err
+
+
+def test_an_error_while_it_writes_begins_a_line_of_its_own(folder, capsys, monkeypatch):
+    def ends_too_early(*args, **how):
+        yield 64, ([64], [1.0])
+        raise ValueError("a process ended")
+
+    monkeypatch.setattr(complete, "continuation", ends_too_early)
+    outcome = call(capsys, complete.main, folder, "the", "--exact")
+    assert (outcome.code, outcome.out) == (2, "thea\n")
 
 
 # What it refuses
@@ -387,6 +470,24 @@ def test_a_conversation_ends_where_the_context_is_full(folder, tmp_path):
     assert b"the context is full: this model reads 32 tokens" in done.stderr
 
 
+def test_a_line_that_does_not_fit_is_refused_and_a_shorter_one_can_follow(
+    folder, tmp_path
+):
+    typed = b"!" * 40 + b"\nthe\n"
+    done = converse(tmp_path, typed, "--tokens", "3", "--greedy", prompt="")
+    assert b"that line has 40 tokens, but there is room for 31" in done.stderr
+    assert b"the context is full" not in done.stderr
+    assert b"Ctrl-D ends it" in done.stderr or os.name == "nt"
+    tokens = [399, *read_tokenizer(str(folder)).encode("the")]
+    assert done.stdout.decode().rstrip("\r\n") == greedy_text(folder, tokens, 3)
+
+
+def test_a_conversation_needs_an_input(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as `<&-` leaves it
+    outcome = refused(capsys, folder, "the", "--interactive")
+    assert_one_line_error(outcome, "--interactive reads from stdin")
+
+
 def test_a_conversation_can_begin_with_what_is_typed(folder, tmp_path):
     done = converse(tmp_path, b"the\n", "--tokens", "3", "--greedy", prompt="")
     tokens = [399, *read_tokenizer(str(folder)).encode("the")]
@@ -511,6 +612,16 @@ def test_the_bytes_of_a_prompt_are_those_that_were_typed(folder, tmp_path, local
     ids = read_tokenizer(str(folder)).encode_bytes(prompt)
     text = complete.visible(greedy_text(folder, ids, 20))
     assert done.stdout.decode() == "café \ufffd" + text + "\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an argument is text there")
+def test_a_stop_text_is_found_whatever_the_locale(folder, capsys, monkeypatch):
+    bpe = read_tokenizer(str(folder))
+    # Where the locale says ASCII, é arrives as two characters that stand for its bytes.
+    for stop in ("é", "\udcc3\udca9"):
+        pretend(monkeypatch, bpe.encode("at é no more"))
+        outcome = call(capsys, complete.main, folder, "c", "--exact", "--stop", stop)
+        assert outcome.out == "cat \n"
 
 
 def test_a_narrow_terminal_gets_escapes(folder, tmp_path):

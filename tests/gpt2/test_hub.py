@@ -562,22 +562,6 @@ def test_a_vocabulary_that_is_not_openai_s_is_only_warned_about(
     assert "note: this vocabulary is not OpenAI's own\n" in outcome.err
 
 
-def test_only_openai_s_own_models_should_have_openai_s_vocabulary(
-    server, tmp_path, capsys, monkeypatch
-):
-    import complete as command
-
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for name, content in server.files.items():
-        (folder / name).write_bytes(content)
-    monkeypatch.setattr(command, "model_folder", lambda *args, **how: str(folder))
-    argv = ["the", "--tokens", 2, "--exact"]
-    note = "note: this vocabulary is not OpenAI's own\n"
-    assert note in call(capsys, command.main, "gpt2-large", *argv).err
-    assert note not in call(capsys, command.main, "gpt2-zh/small", *argv).err
-
-
 @pytest.mark.skipif(os.name == "nt", reason="there are no such terminals")
 @pytest.mark.parametrize("answer", ["y", "n", ""])
 def test_on_a_terminal_it_asks_before_it_downloads(server, tmp_path, answer):

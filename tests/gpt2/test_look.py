@@ -190,6 +190,17 @@ def test_a_part_that_is_not_there_is_named(capsys, folder, flags, words) -> None
     assert_one_line_error(outcome, *words)
 
 
+def test_a_page_that_cannot_be_written_is_refused_before_the_model_is_read(
+    capsys, folder, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(look, "read_model", None)
+    file = tmp_path / "file"
+    file.write_text("no folder", encoding="utf-8")
+    for out in (tmp_path, file / "page.html", ""):
+        outcome = call(capsys, look.main, folder, "the", "--no-open", "--out", out)
+        assert_one_line_error(outcome, out or "empty name")
+
+
 def test_a_text_longer_than_the_context_is_refused(capsys, folder) -> None:
     outcome = call(capsys, look.main, folder, "a e i o u " * 20, "--no-open")
     assert_one_line_error(outcome, "tokens", "1 to 32")

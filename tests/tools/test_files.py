@@ -14,6 +14,7 @@ from microgpt.tools import files
 from microgpt.tools.files import (
     CannotWrite,
     check_readable,
+    check_writable,
     identity,
     in_bytes,
     memory_here,
@@ -64,6 +65,34 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(CannotWrite, match=r"nowhere.*No such file"):
         replace_file(str(tmp_path / "nowhere" / "text.txt"), "new\n")
+
+
+@posix_only
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    for refuse in (
+        lambda: replace_file(str(path), "new\n"),
+        lambda: check_writable(path),
+    ):
+        with pytest.raises(CannotWrite, match="pipe: it is a pipe or a device"):
+            refuse()
+    assert stat.S_ISFIFO(os.stat(path).st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path, path):
+    new = tmp_path / "a" / "b" / "page.html"
+    check_writable(str(new))
+    check_writable(str(path))
+    assert os.listdir(new.parent) == []
+    assert path.read_text(encoding="utf-8") == "old\n"
+    with pytest.raises(CannotWrite, match="it is a folder; name a file in it"):
+        check_writable(str(tmp_path))
+    with pytest.raises(CannotWrite, match=r"cannot write .*page\.html: "):
+        check_writable(str(path / "page.html"))
+    with pytest.raises(CannotWrite, match="empty name"):
+        check_writable("")
 
 
 def test_a_new_file_is_whole_and_on_the_disk_before_it_takes_the_old_one_s_name(
