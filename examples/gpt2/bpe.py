@@ -9,8 +9,9 @@ same numbers. To the plain file it adds three things:
    merge crosses the end of a piece, so there are no tokens such as "dog." or "of the".
 2. Every token has a number, and is written down with one visible character for each of
    its bytes, since a token may be half a character.
-3. It is fast. A piece that was met before is not merged again, and of a long piece only
-   the places that a merge has changed are looked at again.
+3. It is fast. A piece that was met before is not merged again. In a long piece, such as
+   a sentence of Chinese, which has no spaces, only the places that a merge has changed
+   are looked at again.
 
     name    meaning                                              in "I saw the cat"
     piece   a word, a number or signs; no merge crosses its end  " the"
@@ -46,7 +47,7 @@ PIECE = re.compile(
     r"| ?[A-Za-z]+"  # " the"
     r"| ?[0-9]+"  # " 2024"
     r"| ?[^\sA-Za-z0-9]+"  # " -->"
-    r"|\s+(?!\S)"  # of 3 spaces before a word the first 2
+    r"|\s+(?!\S)"  # of 3 spaces before a word the first 2: the third joins the word
     r"|\s+",
     re.ASCII,
 )
@@ -117,8 +118,9 @@ BYTES = {symbol: byte for byte, symbol in enumerate(SYMBOLS)}
 def to_symbols(piece: str, errors: str = "surrogatepass") -> list[str]:
     """Return the symbols of a piece's bytes in UTF-8, one to four a character.
 
-    A str may hold half of a UTF-16 pair, which UTF-8 does not allow. errors says what
-    becomes of it: by default its three bytes, as if it were allowed.
+    A str may hold half of a UTF-16 pair, which UTF-8 does not allow: JSON that was cut
+    in an emoji ends with one, such as "\\ud83d". errors says what becomes of it: by
+    default its three bytes, as if it were allowed.
 
     >>> to_symbols(" né")
     ['Ġ', 'n', 'Ã', '©']
@@ -154,23 +156,43 @@ def merge_pair(tokens: list[str], pair: Pair) -> list[str]:
     return merged
 
 
-def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
+def next_merge(tokens: list[str], ranks: Mapping[Pair, int]) -> Pair | None:
+    """Return the pair of neighbours that was learnt first, or None if none was."""
+    pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in ranks]
+    return min(pairs, key=ranks.__getitem__, default=None)
+
+
+def merge_plainly(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
     """Return tokens after all merges: the one learnt first, everywhere, and so on.
 
     Why in the order of learning? GPT-2 was trained on texts that were merged in that
     order. In another one the same word could become other tokens, which the model has
     rarely or never met.
 
-    `plain_bpe.py` tries all merges once, from the first to the last. It is the same to
-    look which pairs are there, merge the one of the lowest rank, and look again: what a
-    merge makes can be part of later merges only, so the search never has to go back.
-    (That holds where no two merges make the same token. GPT-2's 50,000 merges make
-    50,000 tokens.) But in a piece of n symbols, that is about n searches of n places.
+    `plain_bpe.py` tries all merges, from the first to the last. Here we look which
+    pairs are there, merge the one of the lowest rank, and look again. That comes to the
+    same, since what a merge makes is part of later merges only. (Why? A learner merges
+    only what is there, so the parts come first. And it makes each token by one merge:
+    where another pair could make it, the first one has been merged already.)
 
-    Here all pairs are put into a heap once, which gives out the pair of the lowest
-    rank, the leftmost of equals. A merge changes only the pairs to its left and right,
-    and those two are put in. A pair that has changed meanwhile is noticed when it comes
-    out, and skipped:
+    >>> ranks = {("l", "o"): 0, ("e", "r"): 1, ("lo", "w"): 2, ("low", "er"): 3}
+    >>> merge_plainly(["l", "o", "w", "e", "r"], ranks)
+    ['lower']
+    """
+    while True:
+        pair = next_merge(tokens, ranks)
+        if pair is None:
+            return tokens
+        tokens = merge_pair(tokens, pair)
+
+
+def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
+    """Return what merge_plainly returns, without going through all tokens every time.
+
+    In a piece of n symbols, the plain way makes about n searches of n places. Here all
+    pairs are put into a heap once, which gives out the pair of the lowest rank, and of
+    equals the leftmost. A merge changes only the pairs to its left and right, and those
+    two are put in. A pair that is no longer there when it comes out is skipped:
 
         "lower", with the merges  0: l o   1: e r   2: lo w   3: low er
 
@@ -180,50 +202,35 @@ def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
         2 lo+w at 0                           2 lo+w at 0      low er
         3 low+er at 0                         3 low+er at 0    lower
 
-    >>> ranks = {("l", "o"): 0, ("e", "r"): 1, ("lo", "w"): 2, ("low", "er"): 3}
-    >>> merge_all(["l", "o", "w", "e", "r"], ranks)
-    ['lower']
+    Both need merges that a learner may have made, each token by one of them, after its
+    parts. `vocabulary.py` refuses others.
     """
-    token_at: list[str | None] = list(tokens)  # None where a token went to its left
+    token_at = list(tokens)  # "" where a token has joined the one to its left
     before = [*range(-1, len(tokens) - 1)]  # the place of the neighbour on either side
     after = [*range(1, len(tokens) + 1)]
-    heap: list[tuple[int, int, str, str]] = []
+    heap: list[tuple[int, int, Pair]] = []
 
     def offer(left: int, right: int) -> None:
         """Put the pair at these places into the heap, if it is one that merges."""
         if left >= 0 and right < len(tokens):
-            left_token, right_token = token_at[left], token_at[right]
-            if left_token is None or right_token is None:
-                return
-            rank = ranks.get((left_token, right_token))
-            if rank is not None:
-                heapq.heappush(heap, (rank, left, left_token, right_token))
+            pair = token_at[left], token_at[right]
+            if pair in ranks:
+                heapq.heappush(heap, (ranks[pair], left, pair))
 
     for place in range(len(tokens) - 1):
         offer(place, place + 1)
     while heap:
-        # All places with one pair are merged before the new pairs are put in, as in the
-        # plain way, where merge_pair goes through the whole list. It matters only for a
-        # table that is in no learner's order: there a new pair may have a lower rank.
-        rank = heap[0][0]
-        merged = []
-        while heap and heap[0][0] == rank:
-            _, left, left_token, right_token = heapq.heappop(heap)
-            right = after[left]
-            if right == len(tokens) or token_at[left] != left_token:
-                continue
-            if token_at[right] != right_token:
-                continue
-            token_at[left], token_at[right] = left_token + right_token, None
-            after[left] = after[right]
-            if after[left] < len(tokens):
-                before[after[left]] = left
-            merged.append(left)
-        for left in merged:
-            if token_at[left] is not None:
-                offer(before[left], left)
-                offer(left, after[left])
-    return [token for token in token_at if token is not None]
+        _, left, pair = heapq.heappop(heap)
+        right = after[left]
+        if right == len(tokens) or (token_at[left], token_at[right]) != pair:
+            continue
+        token_at[left], token_at[right] = "".join(pair), ""
+        after[left] = after[right]
+        if after[left] < len(tokens):
+            before[after[left]] = left
+        offer(before[left], left)
+        offer(left, after[left])
+    return [token for token in token_at if token]
 
 
 class BPE:
@@ -261,12 +268,8 @@ class BPE:
         self.known_pieces: dict[tuple[str, str], list[int]] = {}  # the ids of a piece
 
     def next_merge(self, tokens: list[str]) -> Pair | None:
-        """Return the pair of neighbours that was learnt first, or None if none was.
-
-        `tokens.py` shows a tokenizer's work with it, one round after another.
-        """
-        pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in self.ranks]
-        return min(pairs, key=self.ranks.__getitem__, default=None)
+        """Return what `next_merge` does; `tokens.py` shows its rounds one by one."""
+        return next_merge(tokens, self.ranks)
 
     def encode(self, text: str, errors: str = "surrogatepass") -> list[int]:
         """Return the ids of text's tokens. Every text has them.

@@ -14,7 +14,7 @@ later.
 
 A wrong file would turn texts into other numbers than those that the model was trained
 on, and nothing would look wrong but the answers. So what can be checked is checked: no
-id is given twice, every token is made by some merge, from tokens that were there before
+id is given twice, every token is made by one merge, from tokens that were there before
 it, and tokenizer.json asks for nothing that `bpe.py` does not do. What can not be seen
 is whether two merges of which neither needs the other have changed places.
 """
@@ -82,8 +82,9 @@ def _check_vocab(vocab: Any, added: dict[int, str], path: str) -> dict[str, int]
     """Return the vocabulary, or say what is wrong with it."""
     if type(vocab) is not dict or any(type(i) is not int for i in vocab.values()):
         raise ValueError(f"{path} is no JSON object of tokens and their whole numbers")
-    # Without added tokens, ids go from 0 up and leave out none. An added token may have
-    # taken an id among them, or any above them: models have room for more, unused.
+    # The ids of n tokens are 0 to n - 1, unless an added token has one of these, and a
+    # token of the vocabulary a higher one. Above, gaps do no harm: a model may have more
+    # ids than tokens.
     ids = {*vocab.values(), *added}
     for i in range(len(vocab)):
         if i not in ids:
@@ -169,7 +170,10 @@ def _check_whole(
 ) -> None:
     """Refuse merges of which some are missing, or which are in another order.
 
-    A learner merges only what is there: single bytes, and what it has merged before.
+    A learner merges only what is there: single bytes, and what it has merged before. So
+    it never makes one token in two ways: where the second pair could be merged, the
+    first has been. (OpenAI's encoder and the library `tokenizers` can make different
+    tokens with a table in which two merges make the same one.)
     """
     made: set[str] = set()
     for number, pair in enumerate(merges, start=1):
@@ -179,7 +183,13 @@ def _check_whole(
                     f"{path}: merge {number} is of {token!r:.60}, which no merge "
                     "before it makes: one is missing, or they are in another order"
                 )
-        made.add("".join(pair))
+        token = "".join(pair)
+        if token in made:
+            raise ValueError(
+                f"{path}: merge {number} makes {token!r:.60}, as one before it does: "
+                "no learner makes a token twice"
+            )
+        made.add(token)
     texts = {END_OF_TEXT, *added.values()}
     unmade = [
         token
@@ -334,5 +344,7 @@ def _tokenizer_file(path: str) -> BPE:
         merges.append((parts[0], parts[1]))
         _check_merge(merges[-1], vocab, f"{path}: merge {number}", "its vocabulary")
     _check_whole(vocab, merges, added, path, "its vocabulary")
+    # The vocabulary may list added tokens, too, and those as texts. One with a space in
+    # it is no row of symbols; BPE has it from `added`.
     plain = {token: i for token, i in vocab.items() if BYTES.keys() >= set(token)}
     return BPE(plain, merges, added)
