@@ -2,8 +2,9 @@
 
 Before this came `weights.py`, which reads a model's numbers; next comes `bpe.py`, which
 does this for real texts, exactly as GPT-2 does, and fast. (The two differ in one choice
-when they learn: where pairs are equally frequent, this file merges the one that comes
-first in the text, and `bpe.py` the one with the lower ids, as the libraries do.)
+when they learn. Where pairs are equally frequent, this file merges the one that comes
+first in the text. In `bpe.py` each token has a number, and the pair with the lower
+numbers is merged, as the libraries do.)
 Chapter 20 of the course grows the same functions step by step, on letters in place of
 bytes.
 

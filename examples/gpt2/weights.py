@@ -57,7 +57,8 @@ MAX_HEADER = 100_000_000  # bytes: the format's own limit
 
 # Each dtype, and what memoryview and struct call such numbers. F is for float, I for
 # integer, U for one without sign, the digits for its bits; BF16 is half of an F32.
-# memoryview has no float of 16 bits or fewer: it shows the bits as an integer.
+# Before Python 3.12, memoryview knew no F16, and it has never known BF16 or F8. It
+# shows us their bits as an integer, and floats() makes numbers of F16 and BF16.
 # fmt: off
 FORMATS = {
     "F64": "d", "F32": "f", "F16": "H", "BF16": "H",
@@ -92,7 +93,8 @@ class Tensor(NamedTuple):
             return self.stored
         widened: memoryview[Any] = memoryview(bytearray(4 * len(self.stored)))
         if self.dtype == "BF16":
-            # It is the upper half, the second one in the file; the lower stays 0.
+            # A BF16 is the upper half of an F32. Little-endian memory has the lower
+            # half first, and it stays 0; the upper one is second.
             halves = widened.cast("H")
             halves[1::2] = self.stored
             return widened.cast("f")
@@ -310,7 +312,10 @@ def _parse(header: memoryview) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Of two values with one name, json by itself would keep the last, and say nothing.
+    """Return a JSON object's names and values as a dict. A name twice: ValueError.
+
+    By itself, json would keep the last of the two values, and say nothing.
+    """
     content = {}
     for name, value in pairs:
         if name in content:
@@ -320,7 +325,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _short_int(digits: str) -> int:
-    # The format's largest, 2 ** 64, has 20 digits. A million would take very long.
+    """Return the integer in a JSON text. One of more than 20 digits: ValueError.
+
+    The format's largest, 2 ** 64, has 20. To read a million digits takes very long.
+    """
     if len(digits) > 20:
         raise ValueError(f"its header has a number of {len(digits)} digits")
     return int(digits)
