@@ -10,8 +10,8 @@ same numbers. To the plain file it adds three things:
 2. Every token has a number, and is written down with one visible character for each of
    its bytes, since a token may be half a character.
 3. It is fast. A piece that was met before is not merged again. In a long piece, such as
-   a sentence of Chinese, which has no spaces, only the places that a merge has changed
-   are looked at again.
+   text in Chinese, which has no spaces, only the places that a merge has changed are
+   looked at again.
 
     name    meaning                                              in "I saw the cat"
     piece   a word, a number or signs; no merge crosses its end  " the"
@@ -202,8 +202,8 @@ def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
         2 lo+w at 0                           2 lo+w at 0      low er
         3 low+er at 0                         3 low+er at 0    lower
 
-    Both need merges that a learner may have made, each token by one of them, after its
-    parts. `vocabulary.py` refuses others.
+    Both ways need merges as a learner makes them: each token once, and after its parts.
+    `vocabulary.py` refuses others.
     """
     token_at = list(tokens)  # "" where a token has joined the one to its left
     before = [*range(-1, len(tokens) - 1)]  # the place of the neighbour on either side

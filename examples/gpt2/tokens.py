@@ -4,6 +4,8 @@
     python examples/gpt2/tokens.py --model FOLDER "any text"
 
 The tokenizer itself is in `bpe.py`, and a plainer one to read first in `plain_bpe.py`.
+Names have no spaces. So a tokenizer that learnt from them has no merge with a space,
+and in the first example the space before "and" stays a token by itself.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ def _check_vocab(vocab: Any, added: dict[int, str], path: str) -> dict[str, int]
     if type(vocab) is not dict or any(type(i) is not int for i in vocab.values()):
         raise ValueError(f"{path} is no JSON object of tokens and their whole numbers")
     # The ids of n tokens are 0 to n - 1, unless an added token has one of these, and a
-    # token of the vocabulary a higher one. Above, gaps do no harm: a model may have more
-    # ids than tokens.
+    # token of the vocabulary a higher one. Above them gaps do no harm: a model may have
+    # more ids than tokens.
     ids = {*vocab.values(), *added}
     for i in range(len(vocab)):
         if i not in ids:
