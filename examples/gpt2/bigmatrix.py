@@ -46,9 +46,10 @@ of 3 units added to it:
     0     2**24     1000 … 0011        MAGIC + w  2**51 + 3 units
 
 The sum is rounded to whole units, as every float sum is rounded to its last bit. Read
-as an integer of 64 bits, MAGIC + w is MAGIC plus 3, and less than MAGIC for a negative
-w. So add MAGIC to all weights of an input, read all bytes of the array of these sums as
-one integer, and take off MAGIC's bits in each field: that is a row.
+the 64 bits of each as an integer: that of MAGIC + w is 3 more than that of MAGIC. (For
+a negative w it is less.) So add MAGIC to all weights of an input, read all bytes of the
+array of these sums as one integer, and take off MAGIC's bits in each field: that is a
+row.
 
     >>> zero, third = array("q", array("d", [MAGIC, MAGIC + 1 / 3]).tobytes())
     >>> third - zero, 2**28 / 3
@@ -69,7 +70,8 @@ half a share; what rounding floats adds is 100,000 times less (up to 10,000 inpu
 
 Measured with a model of the smallest GPT-2's size, in Python 3.11: a token takes a
 seventh of the time that the exact way takes, after packing for as long as 14 tokens
-take, in 8.5 bytes a weight. With two processes it takes 0.54 of that. What is left is
+take. A weight takes 8.5 bytes: its 64 bits are 64 / 30 of Python's digits, and a digit
+is stored in 4 bytes. With two processes it takes 0.54 of that. What is left is
 nearly all (85 %) the multiplying and adding of the large integers.
 
 Source: Lamport, "Multiple byte processing with full-word instructions", 1975.
@@ -95,8 +97,11 @@ from microgpt.value import sumprod
 LIMIT = 32  # weights are below this in size: 5 bits before the point
 UNITS = 2**28  # make 1: 28 bits after the point
 MAGIC = 1.5 * 2.0**24
-SHARES = 2**30  # make size: 30 bits, with 5 + 28 of a weight one less than 64
-BLOCK = 3072  # outputs in one integer; with all 50,257, the head takes a third longer
+SHARES = 2**30  # make size: 30 bits, and 5 + 28 of a weight; the sign is the 64th
+# Outputs in one integer. With all 50,257 in one, the head takes a third longer, as was
+# measured: probably because a sum of 430 KB does not stay in a processor's fastest
+# memory, as one of 26 KB does.
+BLOCK = 3072
 
 
 class ExactProduct:
@@ -119,6 +124,18 @@ def as_integer(fields: array[Any]) -> int:
     return int.from_bytes(fields.tobytes(), "little")
 
 
+def to_shares(x: Sequence[float], size: float) -> tuple[list[int], int]:
+    """Return (each x[i] as a count of shares, how many shares make size, sum |x[i]|).
+
+    Rounding adds 1/2 to a count at most. Were the counts to add up to SHARES, a field
+    might reach 2**63, and silently change its sign. So a few shares fewer make size.
+    """
+    share_count = SHARES - len(x)
+    if size == 0:
+        return [0] * len(x), share_count
+    return [round(xi / size * share_count) for xi in x], share_count
+
+
 class PackedProduct:
     """The same outputs, but for rounding, from one packed row for each input.
 
@@ -139,12 +156,12 @@ class PackedProduct:
         for i in range(self.n_in):
             weights = matrix.of_input(i, start, stop)
             row = as_integer(array("d", [w + MAGIC for w in weights])) - magics
-            # Is each field between -2**33 and 2**33? One look at all of them: then each
-            # sum of 2**33 and a field, and each difference, is between 0 and 2**34, and
-            # has no bit among its upper 30. If a field is not, one that is too large
-            # shows in the sum, and one that is too small in the difference. (Nor can a
-            # neighbour hide it: look at the lowest such field, to which nothing was
-            # carried, and from which nothing was borrowed.)
+            # Is each field between -2**33 and 2**33? Add 2**33 to all of them at once.
+            # A field that is between becomes a number from 1 to 2**34 - 1, with no bit
+            # among its upper 30. One of 2**33 becomes 2**34, which has such a bit. For
+            # fields that are too small, subtract all of them from 2**33 likewise. (No
+            # neighbour can hide the lowest field that is out of bounds: those below it
+            # carry and borrow nothing.)
             if (limits + row) & upper_bits or (limits - row) & upper_bits:
                 unfit = [w for w in weights if not abs(w) + 2**-29 < LIMIT]
                 if not math.isfinite(unfit[0]):
@@ -155,12 +172,7 @@ class PackedProduct:
     def times(self, x: Sequence[float]) -> list[float]:
         """Return the outputs, all from one sum."""
         size = size_of(x, self.n_in)
-        if size == 0:
-            return [0.0] * self.n_out
-        # Rounding adds 1/2 to a count at most. Were their sum to reach SHARES, a field
-        # might reach 2**63, and silently change its sign.
-        share_count = SHARES - self.n_in
-        shares = [round(xi / size * share_count) for xi in x]
+        shares, share_count = to_shares(x, size)
         packed = sum(map(mul, self.rows, shares))
         stored = (packed + self.halves) ^ self.halves
         fields = array("q", stored.to_bytes(8 * self.n_out, "little"))
@@ -277,11 +289,11 @@ def work(pipe: Any, maker: MakesParts, part: int, n_parts: int) -> None:
 
 
 class PartMaker:
-    """Makes a `Part` of these matrices, in this process or in a worker.
+    """Makes a `Part` of these matrices, in this process alone.
 
-    A worker is sent the maker, and with it copies of all matrices. A model has too many
-    for that: `fast.py` has a maker that holds only the folder's name, and each process
-    maps the file anew, which takes no further memory.
+    A worker is sent its maker, and a memoryview, such as a Matrix has, cannot be sent.
+    Nor should it be copied. So `fast.py` has a maker that holds only the folder's name,
+    and each process maps the file anew, which takes no further memory.
     """
 
     def __init__(self, matrices: dict[str, Matrix], block: int = BLOCK) -> None:
@@ -289,19 +301,6 @@ class PartMaker:
 
     def __call__(self, part: int, n_parts: int) -> Part:
         return Part(self.matrices, part, n_parts, self.block)
-
-    def __getstate__(self) -> Any:
-        return self.block, {
-            name: (array(m.weights.format, m.weights), *m[1:])
-            for name, m in self.matrices.items()
-        }
-
-    def __setstate__(self, state: Any) -> None:
-        self.block, flat = state
-        self.matrices = {
-            name: Matrix(memoryview(weights), *rest)
-            for name, (weights, *rest) in flat.items()
-        }
 
 
 class Products(ExitStack):

@@ -22,12 +22,12 @@ that they call, `attention`, `mlp` and `times`, have others in their place here:
 What goes through the pipes? A layer asks all processes four times: for what their heads
 gather, for their part of c_proj of that, for their part of the activations, and for
 their part of c_proj of those. Each is sent all numbers that go into the product, in the
-smallest GPT-2 768 or 3,072, and sends back its part of what comes out. With the head,
-a token there takes 4 * 12 + 1 = 49 such rounds.
+smallest GPT-2 768 or 3,072, and sends back its part of what comes out. With one more
+for the language-model head, a token there takes 4 * 12 + 1 = 49 such rounds.
 
 How exact is a packed key? A key has no limit, as weights have, so each is counted in
-units of its own: 2**-32 times the power of two that is just above its largest number.
-Of a key, and of a value likewise, each number is therefore off by at most 2**-32 of the
+units of its own: 2**-33 times the power of two that is just above its largest number.
+Of a key, and of a value likewise, each number is therefore off by at most 2**-33 of the
 largest. What the shares of q, and of the attention weights, are off by is the same as
 in `bigmatrix.py`, 2**-31 of their sum.
 """
@@ -41,20 +41,20 @@ from collections.abc import Callable
 from operator import mul
 from typing import Any
 
-from bigmatrix import BLOCK, SHARES, Part, Products, as_integer
+from bigmatrix import BLOCK, Part, Products, as_integer, to_shares
 from load import read_model
 from model import (
     ACTIVATIONS,
     GPT2,
     GPT2Config,
     Matrix,
-    NotFinite,
     check_input,
+    size_of,
     softmax,
-    sort_weights,
+    vectors_and_matrices,
 )
 
-UNIT_BITS = 32
+UNIT_BITS = 33  # as many as a weight has in `bigmatrix.py`
 
 
 class PackedHead:
@@ -77,11 +77,12 @@ class PackedHead:
         self.halves_of_keys = 0
 
     def forget_from(self, n: int) -> None:
-        """Keep the first n tokens only, which are the lower n fields of each key row.
+        """Keep the first n tokens only.
 
-        Their lower bits alone would not do: a field below 0 has borrowed from the next
-        one. Adding half to each field undoes all borrowing (see `bigmatrix.py`). Then
-        the upper fields can be cut off, and the halves are taken off again.
+        They are the lowest n fields of each key row, but the fields above cannot simply
+        be cut off: a negative field has borrowed from the next one. So half is added to
+        each field that stays, which undoes the borrowing (see `bigmatrix.py`). Then the
+        rest is cut off, and the halves are taken off again.
         """
         if n >= len(self.key_units):
             return
@@ -110,42 +111,35 @@ class PackedHead:
     def gather(self, q: list[float], scale: float) -> list[float]:
         """Return the mean of the values, by how well q matches the keys: (head_dim)."""
         n = len(self.key_units)
-        # 2**32 units at most, times 2**30 shares, are below 2**63.
-        q_shares, q_share = to_shares(q)
+        q_size = size_of(q, self.head_dim)
+        # At most 2**33 units, times fewer than 2**30 shares, are below 2**63.
+        q_shares, share_count = to_shares(q, q_size)
         packed = sum(map(mul, self.key_rows, q_shares))
         stored = (packed + self.halves_of_keys) ^ self.halves_of_keys
         fields = array("q", stored.to_bytes(8 * n, "little"))
-        to_score = q_share * scale
+        to_score = q_size / share_count * scale
         weights = softmax(
             [field * unit * to_score for field, unit in zip(fields, self.key_units)]
         )
         # The counts of a value are in its own unit, so that is part of its weight.
-        shares, share = to_shares(list(map(mul, weights, self.value_units)))
+        parts = list(map(mul, weights, self.value_units))
+        size = size_of(parts, n)
+        shares, share_count = to_shares(parts, size)
         packed = sum(map(mul, self.value_rows, shares))
         halves = self.halves_of_value
         stored = (packed + halves) ^ halves
         out = array("q", stored.to_bytes(8 * self.head_dim, "little"))
+        share = size / share_count
         return [field * share for field in out]
 
 
 def to_units(x: list[float]) -> tuple[list[int], float]:
-    """Return (each number in units, the size of a unit); 2**32 units is the most."""
+    """Return (each number in units, the size of a unit); 2**33 units is the most."""
     _, exponent = math.frexp(max(map(abs, x)))
     # For numbers near 2**-1074, the smallest float, the unit would be 0. So it is never
-    # smaller than 2**-932.
+    # smaller than 2**-933.
     unit = math.ldexp(1.0, max(exponent, -900) - UNIT_BITS)
     return [round(xi / unit) for xi in x], unit
-
-
-def to_shares(x: list[float]) -> tuple[list[int], float]:
-    """Return (each number in shares, the size of a share); all are 2**30 at most."""
-    size = sum(map(abs, x))
-    if not math.isfinite(size):
-        raise NotFinite(f"attention holds {size}: its numbers must be finite")
-    if size == 0:
-        return [0] * len(x), 0.0
-    share_count = SHARES - len(x)  # a few less, for each of them is rounded
-    return [round(xi / size * share_count) for xi in x], size / share_count
 
 
 class GPT2Part(Part):
@@ -212,7 +206,7 @@ class FolderPartMaker:
     """Makes a `GPT2Part` of the model in a folder, in this process or in a worker.
 
     Only the folder's name is sent to a worker. There the files are mapped again, and
-    the memory that they take is shared.
+    the memory that they take is shared. (Weights in F16 and BF16 are copied, in each.)
     """
 
     def __init__(self, folder: str) -> None:
@@ -220,11 +214,16 @@ class FolderPartMaker:
 
     def __call__(self, part: int, n_parts: int) -> GPT2Part:
         config, weights = read_model(self.folder)
-        return GPT2Part(config, *sort_weights(config, weights), part, n_parts)
+        return GPT2Part(config, *vectors_and_matrices(config, weights), part, n_parts)
 
 
 class FastGPT2(GPT2):
-    """A GPT2 that leaves the work to `Products`; `close` ends their processes."""
+    """A GPT2 that leaves the work to `Products`; `close` ends their processes.
+
+    It reads the folder for the embeddings, the biases and the norms. Its own matrices,
+    keys and values are empty: the parts have them, and each part reads the folder anew,
+    also the one in this process.
+    """
 
     def __init__(
         self,
@@ -233,6 +232,7 @@ class FastGPT2(GPT2):
         show: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__(*read_model(folder))
+        self.matrices.clear()
         processes = min(processes, self.config.n_head)  # more would have nothing to do
         self.products = Products(
             FolderPartMaker(folder), processes=processes, show=show

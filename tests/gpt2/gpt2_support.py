@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from array import array
 from pathlib import Path
 from typing import NamedTuple
 
-from bigmatrix import PartMaker
+from bigmatrix import BLOCK, Part
+from model import Matrix
 
 ROOT = Path(__file__).resolve().parents[2]
 GPT2 = ROOT / "examples" / "gpt2"
@@ -43,6 +45,25 @@ def write_names(folder, names=("ann", "bob"), file="names.txt"):
     (Path(folder) / file).write_text("\n".join(names) + "\n", encoding="utf-8")
 
 
+class SentMaker:
+    """Makes a `Part` of these matrices, also in a worker, which gets copies of them."""
+
+    def __init__(self, matrices, block=BLOCK):
+        self.block = block
+        # An array can be sent, and a memoryview cannot.
+        self.flat = {
+            name: (array(m.weights.format, m.weights), *m[1:])
+            for name, m in matrices.items()
+        }
+
+    def __call__(self, part, n_parts):
+        matrices = {
+            name: Matrix(memoryview(weights), *rest)
+            for name, (weights, *rest) in self.flat.items()
+        }
+        return Part(matrices, part, n_parts, self.block)
+
+
 class FailingPart:
     """Makes a part that fails while it packs, in the parent or in each worker.
 
@@ -50,7 +71,7 @@ class FailingPart:
     """
 
     def __init__(self, matrices, error, where):
-        self.make = PartMaker(matrices)
+        self.make = SentMaker(matrices)
         self.error, self.where = error, where
 
     def __call__(self, part, n_parts):

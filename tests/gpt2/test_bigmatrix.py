@@ -17,8 +17,8 @@ from fractions import Fraction
 
 import bigmatrix
 import pytest
-from bigmatrix import BLOCK, ExactProduct, PackedProduct, PartMaker, Products
-from gpt2_support import ROOT, FailingPart
+from bigmatrix import BLOCK, ExactProduct, PackedProduct, Products
+from gpt2_support import ROOT, FailingPart, SentMaker
 from model import Matrix
 
 from tests.helpers import PYPY
@@ -88,7 +88,7 @@ def model(rng):
 
 
 def products_of(matrices, *arguments, block=BLOCK, **more):
-    return Products(PartMaker(matrices, block), *arguments, **more)
+    return Products(SentMaker(matrices, block), *arguments, **more)
 
 
 def inputs(rng, matrices):
@@ -614,16 +614,15 @@ def test_a_worker_that_is_still_packing_keeps_nobody_waiting():
 
 PARENT = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 from array import array
-from bigmatrix import PartMaker, Products
+from bigmatrix import Products
+from gpt2_support import SentMaker
 from model import Matrix
-
-from tests.helpers import PYPY
 if __name__ == "__main__":
     matrix = Matrix(memoryview(array("f", range(20))), 2, 10, True)
-    first = Products(PartMaker({"w": matrix}), processes=4)
-    second = Products(PartMaker({"w": matrix}), processes=2)
+    first = Products(SentMaker({"w": matrix}), processes=4)
+    second = Products(SentMaker({"w": matrix}), processes=2)
     print(first.times("w", [1.0, 0.0]) == second.times("w", [1.0, 0.0]), flush=True)
 """
 KILL = "    os.kill(os.getpid(), signal.SIGKILL)"
@@ -635,7 +634,13 @@ KILL = "    os.kill(os.getpid(), signal.SIGKILL)"
 )
 def test_workers_end_however_their_parent_does(end, code):
     process = subprocess.Popen(
-        [sys.executable, "-c", PARENT + end, str(ROOT / "examples" / "gpt2")],
+        [
+            sys.executable,
+            "-c",
+            PARENT + end,
+            str(ROOT / "examples" / "gpt2"),
+            str(ROOT / "tests" / "gpt2"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         encoding="utf-8",
