@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bpe import BPE
-from fast import FastGPT2
+from fast import FastGPT2  # the same model, faster; the last file to read
 from hub import SHORT_NAMES, ask_on_terminal, model_folder
 from load import load_gpt2, read_config
 from model import GPT2, GPT2Config, NotFinite, gpt2, read_token
@@ -97,7 +97,7 @@ def continuation(
         yield token_id, (candidates, probs)
         text.append(token_id)
         if len(text) > model.config.n_positions:
-            return  # this one was written where nothing can be read any more
+            return  # the context is full: for this token it has no position
         logits = logits_after(model, text)
 
 
@@ -106,8 +106,9 @@ def likeliest_of(
 ) -> tuple[Sequence[int], Sequence[float]]:
     """Return the ids that can be chosen, in their order, and the logits of those.
 
-    Where only the top_k likeliest are wanted, the others need no probability. Of 50,000
-    numbers a heap finds the five largest ten times as fast as sorting all of them.
+    With top_k they are the likeliest, and the others need no probability. Without it
+    they are all that are known. Of 50,000 numbers a heap finds the five largest ten
+    times as fast as sorting all of them.
     """
     if top_k is not None and top_k < len(known):
         best = heapq.nlargest(top_k, known, key=logits.__getitem__)
@@ -157,6 +158,7 @@ class Printer:
         """
         if not self.stopped:
             return self.ids, []
+        # The last place, of what was printed, where a token and a character both end.
         n_ids, n_characters = max([w for w in self.whole if w[1] <= self.n_printed])
         rest = self.text[n_characters : self.n_printed]
         return self.ids[:n_ids], self.bpe.encode(rest)
@@ -175,6 +177,9 @@ class Printer:
                     break
         self.n_printed += len(text)
         return text
+
+
+# From here on it is only the command: what it prints, asks and refuses.
 
 
 def visible(text: str) -> str:

@@ -89,6 +89,7 @@ class Watched(GPT2):
         self.products = Products(PartMaker(self.matrices), show=show)
         self.off: set[Place] = set()
         self.seen = Reading()
+        # The residual stream once more: read_token keeps its own x to itself.
         self.x: list[float] = []
 
     def close(self) -> None:
@@ -438,7 +439,7 @@ def _command(argv: Sequence[str] | None) -> int:
             f"{config.n_positions}: shorten it"
         )
     cells = config.n_layer * config.n_head * len(tokens) * (len(tokens) + 1) / 2
-    if 30 * cells > LARGEST_PAGE:
+    if 30 * cells > LARGEST_PAGE:  # a cell is some 30 bytes of HTML
         raise ValueError(
             f"a page for {len(tokens)} tokens would take about "
             f"{in_bytes(int(30 * cells))}, and browsers become slow above "
