@@ -421,8 +421,16 @@ def _write_whole(path: str, text: str) -> None:
 
 
 def ask_on_terminal(question: str) -> bool:
-    """Ask a person; where there is none, as in a pipe, the answer is no."""
+    """Ask a person, whose no is a ValueError: the question has just been on the screen.
+
+    Where there is nobody to ask, as in a pipe, return False.
+    """
     if not (sys.stdin and is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return False
     say(f"{question}. Go on? [y/N] ", end="", stream=sys.stderr)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = sys.stdin.buffer.readline()
+    if not answer.endswith(b"\n"):  # Ctrl-D ends the input, but not the line
+        say("", stream=sys.stderr)
+    if answer.strip().lower() not in (b"y", b"yes"):
+        raise ValueError("nothing was downloaded, since the answer was not yes")
+    return True

@@ -494,6 +494,11 @@ def test_the_smallest_model_is_pinned(server, tmp_path, monkeypatch):
 # The command
 
 
+# What is typed at the question.
+ANSWERS = {"y": b"y\n", "YES": b"YES\n", "n": b"n\n", "Enter": b"\n"}
+ANSWERS |= {"Ctrl-D": b"\x04", "bytes": b"\xff\n"}
+
+
 def complete(folder, *argv, **env):
     return subprocess.run(
         [sys.executable, str(GPT2 / "complete.py"), *argv],
@@ -563,7 +568,7 @@ def test_a_vocabulary_that_is_not_openai_s_is_only_warned_about(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such terminals")
-@pytest.mark.parametrize("answer", ["y", "n", ""])
+@pytest.mark.parametrize("answer", ANSWERS)
 def test_on_a_terminal_it_asks_before_it_downloads(server, tmp_path, answer):
     import pty
 
@@ -577,18 +582,27 @@ def test_on_a_terminal_it_asks_before_it_downloads(server, tmp_path, answer):
         stderr=its_end,
     )
     os.close(its_end)
-    shown = b""
-    while b"Go on? [y/N]" not in shown:
-        shown += os.read(terminal, 1000)
-    assert b"is to be downloaded from" in shown
-    os.write(terminal, answer.encode() + b"\n")
+    question = b""
+    while b"Go on? [y/N]" not in question:
+        question += os.read(terminal, 1000)
+    assert b"is to be downloaded from" in question
+    os.write(terminal, ANSWERS[answer])
     out = process.stdout.read()
     # What it says at the end has to be read, or it waits for that.
+    shown = b""
     with contextlib.suppress(OSError):
-        while os.read(terminal, 1000):
-            pass
+        while piece := os.read(terminal, 1000):
+            shown += piece
     process.stdout.close()
     os.close(terminal)
-    assert process.wait(60) == (0 if answer == "y" else 2)
-    assert out.startswith(b"the") if answer == "y" else out == b""
-    assert in_place(tmp_path) == (server.files if answer == "y" else {})
+    if answer in ("y", "YES"):
+        assert process.wait(60) == 0
+        assert out.startswith(b"the")
+        assert in_place(tmp_path) == server.files
+    else:
+        assert process.wait(60) == 2
+        assert out == b""
+        assert in_place(tmp_path) == {}
+        line = b"\r\nerror: nothing was downloaded, since the answer was not yes\r\n"
+        assert shown.endswith(line)
+        assert b"is to be downloaded" not in shown
