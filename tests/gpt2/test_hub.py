@@ -10,6 +10,7 @@ import hashlib
 import http.server
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 from gpt2_support import DATA, GPT2, assert_one_line_error, call
 
 COMMIT = "ab" * 20
+TOKENIZER = DATA / "forms" / "padded" / "tokenizer.json"
 NAME = "someone/model"
 
 
@@ -44,6 +46,8 @@ class Hub:
         self.length = None  # Content-Length of what is sent, if it is a lie
         self.has_range = True
         self.status = {}  # name: HTTP status instead of the file
+        self.commit = COMMIT  # what "main" is now
+        self.commits_gone = set()
         hub_itself = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -79,15 +83,17 @@ class Hub:
             return
         name = path.rsplit("/", 1)[-1]
         is_redirected = path.startswith("/cdn/")
-        in_place = re.fullmatch(rf"/{NAME}/resolve/[\w.-]+/{re.escape(name)}", path)
-        if name not in self.files or not (is_redirected or in_place):
+        in_place = re.fullmatch(rf"/{NAME}/resolve/([\w.-]+)/{re.escape(name)}", path)
+        is_there = is_redirected or (in_place and in_place[1] not in self.commits_gone)
+        if name not in self.files or not is_there:
             handler.send_error(404)
             return
         if name in self.status and not is_head:
             handler.send_error(self.status[name])
             return
         content = self.files[name]
-        headers = {"X-Repo-Commit": COMMIT}
+        is_main = is_redirected or in_place[1] == "main"
+        headers = {"X-Repo-Commit": self.commit if is_main else in_place[1]}
         if name in self.large and not is_redirected:
             headers["X-Linked-Etag"] = f'"{sha256(content)}"'
             headers["X-Linked-Size"] = str(len(content))
@@ -155,10 +161,11 @@ def refusal(server, cache, name=NAME):
 
 
 def in_place(cache):
-    """Return the files that have their real names, and their bytes."""
+    """Return the model's files that have their real names, and their bytes."""
     found = {}
     for path in cache.rglob("*"):
-        if path.is_file() and path.suffix != ".part" and path.name != "current":
+        is_own = path.suffix == ".part" or path.name == "current"
+        if path.is_file() and not is_own:
             found[path.name] = path.read_bytes()
     return found
 
@@ -196,7 +203,7 @@ def test_all_files_are_of_the_commit_that_the_first_response_names(server, tmp_p
 def test_other_forms_are_found(server, tmp_path, form):
     if form == "tokenizer.json":
         del server.files["vocab.json"], server.files["merges.txt"]
-        server.files["tokenizer.json"] = b"{}"
+        server.files["tokenizer.json"] = TOKENIZER.read_bytes()
     else:
         weights = server.files.pop("model.safetensors")
         names = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
@@ -421,13 +428,47 @@ def test_a_redirect_in_a_circle_ends(server, tmp_path):
     assert "redirects again and again" in refusal(server, tmp_path)
 
 
-def test_a_redirect_to_a_file_of_this_computer_is_not_followed(server, tmp_path):
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("file:///etc/passwd", "redirects to 'file:///etc/passwd', which is no web"),
+        ("http://[::1", "model.safetensors: Invalid IPv6 URL"),
+    ],
+)
+def test_a_redirect_to_what_is_no_web_address_is_not_followed(
+    server, tmp_path, target, words
+):
     server.say["model.safetensors"] = {
         "X-Linked-Etag": None,
         "ETag": None,
-        "Location": "file:///etc/passwd",
+        "Location": target,
     }
-    assert "which is no web address" in refusal(server, tmp_path)
+    assert words in refusal(server, tmp_path)
+    # In the second response, urllib itself follows redirects.
+    del server.say["model.safetensors"]
+    server.say["config.json"] = {"Location": target}
+    server.large.add("config.json")
+    assert "/config.json" in refusal(server, tmp_path)
+    assert_nothing_wrong(server, tmp_path)
+
+
+def test_a_redirect_may_hold_letters_with_accents(server, tmp_path):
+    server.say["model.safetensors"] = {
+        "X-Linked-Etag": None,
+        "ETag": None,
+        "Location": "/caf\u00e9/model.safetensors",
+    }
+    assert "no model.safetensors" in refusal(server, tmp_path)
+    assert server.requests[-2][1] == "/caf%E9/model.safetensors"
+
+
+def test_an_index_that_cannot_be_read_is_named(server, tmp_path):
+    del server.files["model.safetensors"]
+    name = "model.safetensors.index.json"
+    server.files[name] = b'{"weight_map": {}}'
+    server.large.add(name)
+    server.say[name] = {"Location": "http://127.0.0.1:1/nobody-is-there"}
+    assert f"{name}: " in refusal(server, tmp_path)
 
 
 def test_a_commit_that_leads_out_of_the_cache_is_no_commit(server, tmp_path):
@@ -458,10 +499,14 @@ def test_a_server_that_is_not_there_is_named(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["nowhere", "a/b/c", "../etc", "a b/c", "", "http://x/y", "someone/.."]
+    "name",
+    [
+        *("nowhere", "a/b/c", "../etc", "./nosuch", "a b/c", "", "http://x/y"),
+        *("someone/..", "someone/.x", "s\u00f6meone/tiny", "a--b/c"),
+    ],
 )
 def test_a_name_that_is_none_is_told_what_there_is(tmp_path, name):
-    with pytest.raises(ValueError, match="gpt2, gpt2-medium"):
+    with pytest.raises(ValueError, match=r"is no folder: give .* gpt2, gpt2-medium"):
         hub.model_folder(name, str(tmp_path))
 
 
@@ -489,6 +534,141 @@ def test_the_smallest_model_is_pinned(server, tmp_path, monkeypatch):
     server.say["model.safetensors"] = {"X-Linked-Etag": '"' + "0" * 64 + '"'}
     download(server, tmp_path)
     assert in_place(tmp_path) == server.files
+
+
+# What happens to the files afterwards
+
+
+DAMAGES = {
+    "deleted": None,
+    "emptied": lambda content: b"",
+    "cut short": lambda content: content[: len(content) // 2],
+    "made longer": lambda content: content + b" ",
+    "changed": lambda content: b"?" + content[1:],
+}
+
+
+def damage(path, how):
+    if DAMAGES[how] is None:
+        path.unlink()
+    else:
+        path.write_bytes(DAMAGES[how](path.read_bytes()))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize(
+    "name", ["config.json", "vocab.json", "merges.txt", "model.safetensors"]
+)
+def test_a_damaged_file_is_noticed_and_downloaded_again(server, tmp_path, name, how):
+    folder = pathlib.Path(download(server, tmp_path))
+    damage(folder / name, how)
+    server.requests.clear()
+    with pytest.raises(ValueError) as caught:
+        hub.model_folder(NAME, str(tmp_path), server.url)  # the answer is no
+    line = str(caught.value)
+    assert f"{name} is missing or damaged in {folder}" in line
+    assert f": {len(server.files[name]):,} bytes, to" in line
+    assert "add --yes" in line
+    assert {method for method, _, _ in server.requests} == {"HEAD"}
+    download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+    got = {path for method, path, _ in server.requests if method == "GET"}
+    assert {path.rsplit("/", 1)[-1] for path in got} == {name}
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "cut short", "made longer"])
+def test_of_a_large_file_the_size_is_compared(server, tmp_path, how, monkeypatch):
+    folder = pathlib.Path(download(server, tmp_path))
+    monkeypatch.setattr(hub, "SMALL", 0)
+    monkeypatch.setattr(hub, "_hash_of", None)  # it is not read
+    server.close()
+    assert download(server, tmp_path) == str(folder)
+    damage(folder / "model.safetensors", how)
+    line = refusal(server, tmp_path)
+    assert "model.safetensors is missing or damaged in" in line
+    assert "cannot reach" in line
+
+
+def test_all_damaged_files_are_named(server, tmp_path):
+    folder = pathlib.Path(download(server, tmp_path))
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).unlink()
+    server.close()
+    line = refusal(server, tmp_path)
+    assert f"vocab.json, merges.txt are missing or damaged in {folder}" in line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\x1f\x8b\x00", b"null", b"[]", b"7", b"[" * 100_000, b"main\n"),
+        *(b'{"revision": "main"}', b'{"revision": "main", "files": {}}'),
+        b'{"revision": "main", "files": {"config.json": 7}}',
+        b'{"revision": 7, "files": {"config.json": [7, "x"]}}',
+        b'{"revision": "..", "files": {"config.json": [7, "x"]}}',
+    ],
+)
+def test_what_is_whole_is_kept_though_the_note_on_it_is_damaged(
+    server, tmp_path, content
+):
+    folder = download(server, tmp_path)
+    current = tmp_path / "someone--model" / "current"
+    good = current.read_bytes()
+    current.write_bytes(content)
+    server.requests.clear()
+    assert download(server, tmp_path) == folder
+    assert {method for method, _, _ in server.requests} == {"HEAD"}
+    assert current.read_bytes() == good
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_damaged_file_comes_from_its_own_revision(server, tmp_path, is_gone):
+    folder = pathlib.Path(download(server, tmp_path))
+    (folder / "merges.txt").unlink()
+    server.commit = "cd" * 20
+    if is_gone:
+        server.commits_gone = {COMMIT}
+    server.requests.clear()
+    expected = folder.with_name(server.commit) if is_gone else folder
+    assert download(server, tmp_path) == str(expected)
+    assert len([r for r in server.requests if "/cdn/" in r[1]]) == is_gone
+    server.close()
+    assert download(server, tmp_path) == str(expected)
+
+
+def test_a_note_that_cannot_be_written_leaves_nothing_behind(server, tmp_path):
+    current = tmp_path / "someone--model" / "current"
+    current.mkdir(parents=True)
+    with pytest.raises(ValueError, match="cannot write"):
+        download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+    left = {path.name for path in current.parent.iterdir()}
+    assert left == {COMMIT, "current"}
+
+
+# What is refused before the weights are fetched
+
+
+def test_a_model_that_cannot_be_run_is_refused_after_its_config(server, tmp_path):
+    settings = json.loads(server.files["config.json"])
+    settings["model_type"] = "llama"
+    server.files["config.json"] = json.dumps(settings).encode()
+    assert "model_type is 'llama'" in refusal(server, tmp_path)
+    assert set(in_place(tmp_path)) == {"config.json"}
+
+
+def test_a_model_without_a_tokenizer_is_refused_at_once(server, tmp_path):
+    del server.files["merges.txt"]
+    line = refusal(server, tmp_path)
+    assert f"{NAME} has no tokenizer on {server.url}" in line
+    assert {method for method, _, _ in server.requests} == {"HEAD"}
+
+
+def test_a_tokenizer_of_another_kind_is_refused_before_the_weights(server, tmp_path):
+    del server.files["merges.txt"], server.files["vocab.json"]
+    server.files["tokenizer.json"] = b'{"model": {"type": "Unigram"}}'
+    assert "its tokenizer is 'Unigram'" in refusal(server, tmp_path)
+    assert "model.safetensors" not in in_place(tmp_path)
 
 
 # The command
@@ -539,20 +719,35 @@ def test_a_proxy_of_the_environment_is_used(server, tmp_path):
     assert any(path.startswith("http://hub.invalid/") for _, path, _ in server.requests)
 
 
-def test_a_mirror_that_is_no_web_address_is_refused(capsys, tmp_path):
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///tmp", "http://", "http://[::1", "http://a:b", "http://a:0"),
+        *("http://a:99999", "http://a b", "http://s\u00f6meone", "localhost:80", "x"),
+    ],
+)
+def test_a_mirror_that_is_no_web_address_is_refused(capsys, tmp_path, url):
     import complete as command
 
-    outcome = call(
-        capsys,
-        command.main,
-        NAME,
-        "the",
-        "--mirror",
-        "file:///tmp",
-        "--cache",
-        tmp_path,
-    )
-    assert_one_line_error(outcome, "--mirror is file:///tmp")
+    argv = [NAME, "the", "--mirror", url, "--cache", tmp_path]
+    outcome = call(capsys, command.main, *argv)
+    assert_one_line_error(outcome, f"--mirror is {url}: make it a web address")
+
+
+def test_a_host_that_cannot_be_is_named_with_its_address(capsys, tmp_path):
+    import complete as command
+
+    argv = [NAME, "the", "--mirror", "http://a..b", "--cache", tmp_path]
+    outcome = call(capsys, command.main, *argv)
+    assert_one_line_error(outcome, f"cannot reach http://a..b/{NAME}")
+
+
+def test_a_disk_that_is_full_is_told_in_bytes(server, tmp_path, monkeypatch):
+    total = sum([len(content) for content in server.files.values()])
+    usage = shutil._ntuple_diskusage(10**9, 10**9, 4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    line = refusal(server, tmp_path)
+    assert f"has room for 4,096 bytes, but {total:,} are to come" in line
 
 
 def test_a_vocabulary_that_is_not_openai_s_is_only_warned_about(
