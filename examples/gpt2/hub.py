@@ -377,15 +377,26 @@ def describe(name: str, url: str, repository: str) -> Remote | None:
             url = _redirected(url, headers)
             continue
         digits = etag.removeprefix("W/").strip('"').lower()
-        length = headers.get("X-Linked-Size") or headers.get("Content-Length") or ""
+        length = headers.get("X-Linked-Size") or ""
+        if status == 200 and not length:  # that of a redirect would be of its own text
+            length = headers.get("Content-Length") or ""
+        has_length = length.isascii() and length.isdecimal()
         if pinned:
+            is_other = has_length and int(length) != pinned[0]
+            is_other |= len(digits) == 64 and digits != pinned[1]
             size, digits = pinned
+            if is_other:
+                raise ValueError(
+                    f"{url} is another file than {repository} should have, with "
+                    f"{size:,} bytes and the SHA-256 {digits[:16]}…: take another "
+                    "--mirror"
+                )
         elif not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{40}", digits):
             raise ValueError(
                 f"{url} comes without a hash (in an ETag), so what arrives cannot be "
                 "checked: take another --mirror"
             )
-        elif not (length.isascii() and length.isdecimal()):
+        elif not has_length:
             raise ValueError(
                 f"{url} does not say how large it is: take another --mirror"
             )
@@ -513,7 +524,11 @@ def _fetch_more(file: Remote, path: str, show: Callable[[int], None]) -> str:
         return _reason(error)
     if response is None:
         os.remove(path)
-        return "the server has fewer bytes"
+        raise ValueError(
+            f"{file.url} should have {file.size:,} bytes, but ends after {done:,} or "
+            "fewer: it is cut short or another file; nothing was kept, try again or "
+            "take another --mirror"
+        )
     with response:
         says = response.headers.get("Content-Range") or ""
         if done and (response.status != 206 or not says.startswith(f"bytes {done}-")):

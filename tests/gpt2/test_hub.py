@@ -526,14 +526,43 @@ def test_the_smallest_model_is_pinned(server, tmp_path, monkeypatch):
         "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
     )
     assert hub.PINNED_REVISIONS[name].startswith("607a30d7")
-    # The server says another hash, and has the file that belongs to it.
-    pin = {(NAME, "model.safetensors"): (len(weights), sha256(weights[:-1] + b"!"))}
+    # The server says the right hash, or none, but has another file.
+    digits = sha256(weights[:-1] + b"!")
+    pin = {(NAME, "model.safetensors"): (len(weights), digits)}
     monkeypatch.setattr(hub, "PINNED_FILES", pin)
-    assert "its hash is" in refusal(server, tmp_path)
+    for etag in (f'"{digits}"', '"12345"'):
+        server.say["model.safetensors"] = {"X-Linked-Etag": etag}
+        assert "its hash is" in refusal(server, tmp_path)
+    server.say.clear()
     pin[NAME, "model.safetensors"] = (len(weights), sha256(weights))
-    server.say["model.safetensors"] = {"X-Linked-Etag": '"' + "0" * 64 + '"'}
     download(server, tmp_path)
     assert in_place(tmp_path) == server.files
+
+
+def test_a_mirror_with_another_file_is_told_from_its_first_response(
+    server, tmp_path, monkeypatch
+):
+    weights = server.files["model.safetensors"]
+    for pin in ((548_105_171, sha256(weights)), (len(weights), "0" * 64)):
+        monkeypatch.setattr(hub, "PINNED_FILES", {(NAME, "model.safetensors"): pin})
+        line = refusal(server, tmp_path)
+        assert f"is another file than {NAME} should have" in line
+        assert f"{pin[0]:,} bytes" in line
+        assert "--mirror" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_whose_redirect_says_no_size_is_found_out_later(
+    server, tmp_path, monkeypatch
+):
+    pin = (548_105_171, "0" * 64)
+    monkeypatch.setattr(hub, "PINNED_FILES", {(NAME, "model.safetensors"): pin})
+    server.say["model.safetensors"] = {"X-Linked-Etag": None, "X-Linked-Size": None}
+    size = len(server.files["model.safetensors"])
+    line = refusal(server, tmp_path)
+    assert f"should have 548,105,171 bytes, but ends after {size:,}" in line
+    assert "another file" in line
+    assert parts(tmp_path) == []
 
 
 # What happens to the files afterwards
