@@ -94,13 +94,14 @@ def model_folder(
     cache: str | None = None,
     mirror: str | None = None,
     may_download: Callable[[str], bool] = lambda question: False,
-    progress: Callable[[str, int], Any] | None = None,
+    progress: Callable[[str, int, int], Any] | None = None,
 ) -> str:
     """Return the folder of a model: the one that is named, or one in the cache.
 
     A name that is not a folder's is looked up on the hub; what is missing or damaged is
-    downloaded if may_download, asked with the size, says so. progress(name, n_bytes)
-    is called for each file, and what it returns is shown the bytes so far. No such model, a server that
+    downloaded if may_download, asked with the size, says so. progress(name, n_bytes,
+    n_there) is called for each file, of which n_there bytes are left from an earlier
+    attempt, and what it returns is shown the bytes so far. No such model, a server that
     does not answer or sends something wrong: ValueError, in one line.
     """
     if os.path.isfile(os.path.join(model, "config.json")):
@@ -424,7 +425,7 @@ def _redirected(url: str, headers: Any) -> str:
 def _fetch_all(
     files: Sequence[Remote],
     folder: str,
-    progress: Callable[[str, int], Any] | None,
+    progress: Callable[[str, int, int], Any] | None,
 ) -> None:
     """Download what is not there, the weights last: they are nearly all of it.
 
@@ -480,13 +481,14 @@ def part_size(folder: str, file: Remote) -> int:
 
 
 def fetch(
-    file: Remote, folder: str, progress: Callable[[str, int], Any] | None = None
+    file: Remote, folder: str, progress: Callable[[str, int, int], Any] | None = None
 ) -> None:
     """Download a file into a folder. It is there whole, or not at all: ValueError."""
     path = part_path(folder, file)
-    show = progress(file.name, file.size) if progress else lambda done: None
+    n_there = part_size(folder, file)
+    show = progress(file.name, file.size, n_there) if progress else lambda done: None
     try:
-        attempts_left, most = ATTEMPTS, part_size(folder, file)
+        attempts_left, most = ATTEMPTS, n_there
         while part_size(folder, file) < file.size or not os.path.exists(path):
             fault = _fetch_more(file, path, show)
             now = part_size(folder, file)

@@ -248,7 +248,7 @@ def test_the_size_is_told_before_anything_is_fetched(server, tmp_path):
 def test_progress_is_told_to_its_end(server, tmp_path):
     shown = {}
 
-    def progress(name, n_bytes):
+    def progress(name, n_bytes, n_there):
         return lambda done: shown.setdefault(name, []).append((done, n_bytes))
 
     download(server, tmp_path, progress=progress)
@@ -769,6 +769,67 @@ def test_a_host_that_cannot_be_is_named_with_its_address(capsys, tmp_path):
     argv = [NAME, "the", "--mirror", "http://a..b", "--cache", tmp_path]
     outcome = call(capsys, command.main, *argv)
     assert_one_line_error(outcome, f"cannot reach http://a..b/{NAME}")
+
+
+def test_a_small_file_is_named_with_its_bytes(capsys):
+    import complete as command
+
+    show = command._download_progress("config.json", 104, 0)
+    show(50)
+    show(104)
+    assert capsys.readouterr().err == "config.json 104 bytes\n"
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Return (how many were done in this run, done, total) as Progress is told."""
+    from microgpt.tools.terminal import Progress
+
+    told = []
+
+    def show(self, done, text=""):
+        told.append((done - self.start, done, self.total))
+        self.done = done
+
+    monkeypatch.setattr(Progress, "show", show)
+    return told
+
+
+def test_megabytes_are_rounded_as_they_were_announced(seen):
+    import complete as command
+
+    show = command._download_progress("model.safetensors", 14_953_244, 0)
+    show(7_400_000)
+    show(14_953_244)
+    assert hub._in_megabytes(14_953_244) == "15 MB"
+    assert seen == [(7, 7, 15), (15, 15, 15)]
+
+
+def test_what_was_there_before_is_not_counted_as_fast(seen):
+    import complete as command
+
+    show = command._download_progress("model.safetensors", 497_000_000, 480_000_000)
+    show(481_000_000)
+    show(2_000_000)  # a server that cannot go on in the middle
+    show(3_000_000)
+    assert seen == [(1, 481, 497), (2, 2, 497), (3, 3, 497)]
+
+
+def test_progress_is_told_what_was_there_before(server, tmp_path):
+    folder = tmp_path / "someone--model" / COMMIT
+    folder.mkdir(parents=True)
+    content = server.files["model.safetensors"]
+    part = folder / f"model.safetensors.{sha256(content)[:16]}.part"
+    part.write_bytes(content[:1000])
+    told = {}
+
+    def progress(name, n_bytes, n_there):
+        told[name] = (n_bytes, n_there)
+        return lambda done: None
+
+    download(server, tmp_path, progress=progress)
+    assert told.pop("model.safetensors") == (len(content), 1000)
+    assert told == {name: (len(server.files[name]), 0) for name in told}
 
 
 def test_a_disk_that_is_full_is_told_in_bytes(server, tmp_path, monkeypatch):
