@@ -21,6 +21,7 @@ the next attempt asks for the rest only.
 In the cache, a model has a folder, and in it one for each revision:
 
     OWNER--NAME/current      JSON: a revision, and the size and hash of each file
+    OWNER--NAME/lock         empty; whoever downloads this model holds a lock on it
     OWNER--NAME/REVISION/    the files
 
 `current` is written when all else is in place, and is what the next start compares the
@@ -42,7 +43,7 @@ import string
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -146,8 +147,9 @@ def model_folder(
         if not may_download(question):
             raise ValueError(f"{question}: add --yes to download it")
     _make_folder(folder, left)
-    _fetch_all(files, folder, progress)
-    write_current(owner_folder, files)
+    with lock(owner_folder):
+        _fetch_all(files, folder, progress)
+        write_current(owner_folder, files)
     return folder
 
 
@@ -266,6 +268,51 @@ def is_whole(folder: str, file: Remote) -> bool:
             return _hash_of(content, file) == file.hash
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def lock(owner_folder: str) -> Iterator[None]:
+    """Be the only one that downloads a model. Another one does already: ValueError.
+
+    Two downloads at once would write to the same `.part`, and both would end with a
+    wrong hash. Why not give each a `.part` of its own? A command that was killed would
+    leave one behind, and nobody could tell whether somebody still writes to it or the
+    next command may go on with it.
+
+    The lock is the operating system's (an *advisory lock*). It belongs to an open file,
+    and ends with the process that has opened it, however that ends. So a command that
+    was killed leaves no lock, as it would leave a file with its process number in it.
+    The file `lock` itself stays, empty: if it were deleted, one command could hold a
+    lock on the deleted file, and another one on a new file of the same name.
+
+    Some network folders have no locks, or only such as hold on one machine. There, two
+    downloads at once can still spoil each other's `.part`, and then their hash refuses
+    it. One that goes on writing after the other has put the file in place can only make
+    that longer, since a `.part` is only appended to; the next start sees its size.
+    """
+    path = os.path.join(owner_folder, "lock")
+    try:
+        file = open(path, "ab")  # noqa: SIM115
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror}") from None
+    with file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # the second is what Windows says
+            raise ValueError(
+                f"another command is downloading this model to {owner_folder}: wait "
+                "until it is done, then give this command again"
+            ) from None
+        except OSError:
+            pass  # a folder without locks
+        yield
 
 
 # What there is on the server.
@@ -534,8 +581,10 @@ def _fetch_more(file: Remote, path: str, show: Callable[[int], None]) -> str:
     with response:
         says = response.headers.get("Content-Range") or ""
         if done and (response.status != 206 or not says.startswith(f"bytes {done}-")):
-            done = 0  # the server cannot go on in the middle, and sends all of it again
-        with open(path, "ab" if done else "wb") as part:
+            # The server cannot go on in the middle, and sends all of it again.
+            os.remove(path)
+            done = 0
+        with open(path, "ab") as part:
             while True:
                 try:
                     content = response.read(min(MEGABYTE, file.size - done + 1))

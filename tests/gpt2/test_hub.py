@@ -6,6 +6,7 @@ After each of them, a file is in its place whole and checked, or it is not there
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import http.server
 import json
@@ -164,7 +165,7 @@ def in_place(cache):
     """Return the model's files that have their real names, and their bytes."""
     found = {}
     for path in cache.rglob("*"):
-        is_own = path.suffix == ".part" or path.name == "current"
+        is_own = path.suffix == ".part" or path.name in ("current", "lock")
         if path.is_file() and not is_own:
             found[path.name] = path.read_bytes()
     return found
@@ -565,6 +566,72 @@ def test_a_mirror_whose_redirect_says_no_size_is_found_out_later(
     assert parts(tmp_path) == []
 
 
+# Two at once
+
+
+def blocking(server):
+    """Let the server stop in the middle of the weights; return (it has, go on)."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def send(content, start):
+        reached.set()
+        assert go_on.wait(60)
+        return content[start:]
+
+    server.send = send
+    return reached, go_on
+
+
+def test_of_two_downloads_at_once_the_second_is_told_of_the_first(server, tmp_path):
+    reached, go_on = blocking(server)
+    folders = []
+    first = threading.Thread(
+        target=lambda: folders.append(download(server, tmp_path)), daemon=True
+    )
+    first.start()
+    assert reached.wait(60)
+    assert "another command is downloading this model" in refusal(server, tmp_path)
+    go_on.set()
+    first.join(60)
+    assert folders == [str(tmp_path / "someone--model" / COMMIT)]
+    assert in_place(tmp_path) == server.files
+    assert parts(tmp_path) == []
+
+
+def test_a_command_that_is_killed_leaves_a_part_but_no_lock(server, tmp_path):
+    folder = tmp_path / "someone--model" / COMMIT
+    folder.mkdir(parents=True)
+    content = server.files["model.safetensors"]
+    part = folder / f"model.safetensors.{sha256(content)[:16]}.part"
+    part.write_bytes(content[:1000])
+    reached, go_on = blocking(server)
+    argv = [NAME, "the", "--mirror", server.url, "--cache", str(tmp_path), "--yes"]
+    process = subprocess.Popen(
+        [sys.executable, str(GPT2 / "complete.py"), *argv], stderr=subprocess.DEVNULL
+    )
+    assert reached.wait(60)
+    assert "another command is downloading this model" in refusal(server, tmp_path)
+    process.kill()
+    process.wait(60)
+    go_on.set()
+    server.requests.clear()
+    download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+    assert [r[2] for r in server.requests if "/cdn/" in r[1]] == ["bytes=1000-"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks in another way")
+def test_a_folder_without_locks_can_be_used(server, tmp_path, monkeypatch):
+    import fcntl
+
+    def no_locks(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+
+
 # What happens to the files afterwards
 
 
@@ -672,7 +739,7 @@ def test_a_note_that_cannot_be_written_leaves_nothing_behind(server, tmp_path):
         download(server, tmp_path)
     assert in_place(tmp_path) == server.files
     left = {path.name for path in current.parent.iterdir()}
-    assert left == {COMMIT, "current"}
+    assert left == {COMMIT, "current", "lock"}
 
 
 # What is refused before the weights are fetched
