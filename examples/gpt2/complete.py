@@ -485,14 +485,25 @@ class Writer:
         )
 
 
-def _download_progress(name: str, n_bytes: int) -> Callable[[int], None]:
-    """Return a show(done) that counts in megabytes."""
-    total = max(1, n_bytes // MILLION)
-    progress = Progress(name, total, every=50, stream=sys.stderr)
+def _download_progress(name: str, n_bytes: int, n_there: int) -> Callable[[int], None]:
+    """Return a show(done) that counts in megabytes, from what was there before.
+
+    A file of less than a megabyte is only named, once it is there.
+    """
+    total = round(n_bytes / MILLION)
+    start = round(n_there / MILLION)
+    progress = Progress(name, total, every=50, start=start, stream=sys.stderr)
 
     def show(done: int) -> None:
-        if done // MILLION > progress.done or done == n_bytes:
-            progress.show(max(1, done // MILLION), " MB")
+        megabytes = round(done / MILLION)
+        if megabytes < progress.done:  # the server began at the beginning again
+            progress.start = progress.done = 0
+        if n_bytes < MILLION:
+            if done == n_bytes:
+                say_error(f"{name} {n_bytes:,} bytes")
+            return
+        if megabytes > progress.done or done == n_bytes:
+            progress.show(megabytes, " MB")
         if done == n_bytes:
             progress.finish()
 

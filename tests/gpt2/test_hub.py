@@ -6,10 +6,12 @@ After each of them, a file is in its place whole and checked, or it is not there
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import http.server
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -21,6 +23,7 @@ import pytest
 from gpt2_support import DATA, GPT2, assert_one_line_error, call
 
 COMMIT = "ab" * 20
+TOKENIZER = DATA / "forms" / "padded" / "tokenizer.json"
 NAME = "someone/model"
 
 
@@ -44,6 +47,8 @@ class Hub:
         self.length = None  # Content-Length of what is sent, if it is a lie
         self.has_range = True
         self.status = {}  # name: HTTP status instead of the file
+        self.commit = COMMIT  # what "main" is now
+        self.commits_gone = set()
         hub_itself = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -79,15 +84,17 @@ class Hub:
             return
         name = path.rsplit("/", 1)[-1]
         is_redirected = path.startswith("/cdn/")
-        in_place = re.fullmatch(rf"/{NAME}/resolve/[\w.-]+/{re.escape(name)}", path)
-        if name not in self.files or not (is_redirected or in_place):
+        in_place = re.fullmatch(rf"/{NAME}/resolve/([\w.-]+)/{re.escape(name)}", path)
+        is_there = is_redirected or (in_place and in_place[1] not in self.commits_gone)
+        if name not in self.files or not is_there:
             handler.send_error(404)
             return
         if name in self.status and not is_head:
             handler.send_error(self.status[name])
             return
         content = self.files[name]
-        headers = {"X-Repo-Commit": COMMIT}
+        is_main = is_redirected or in_place[1] == "main"
+        headers = {"X-Repo-Commit": self.commit if is_main else in_place[1]}
         if name in self.large and not is_redirected:
             headers["X-Linked-Etag"] = f'"{sha256(content)}"'
             headers["X-Linked-Size"] = str(len(content))
@@ -155,10 +162,11 @@ def refusal(server, cache, name=NAME):
 
 
 def in_place(cache):
-    """Return the files that have their real names, and their bytes."""
+    """Return the model's files that have their real names, and their bytes."""
     found = {}
     for path in cache.rglob("*"):
-        if path.is_file() and path.suffix != ".part" and path.name != "current":
+        is_own = path.suffix == ".part" or path.name in ("current", "lock")
+        if path.is_file() and not is_own:
             found[path.name] = path.read_bytes()
     return found
 
@@ -196,7 +204,7 @@ def test_all_files_are_of_the_commit_that_the_first_response_names(server, tmp_p
 def test_other_forms_are_found(server, tmp_path, form):
     if form == "tokenizer.json":
         del server.files["vocab.json"], server.files["merges.txt"]
-        server.files["tokenizer.json"] = b"{}"
+        server.files["tokenizer.json"] = TOKENIZER.read_bytes()
     else:
         weights = server.files.pop("model.safetensors")
         names = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
@@ -241,7 +249,7 @@ def test_the_size_is_told_before_anything_is_fetched(server, tmp_path):
 def test_progress_is_told_to_its_end(server, tmp_path):
     shown = {}
 
-    def progress(name, n_bytes):
+    def progress(name, n_bytes, n_there):
         return lambda done: shown.setdefault(name, []).append((done, n_bytes))
 
     download(server, tmp_path, progress=progress)
@@ -421,13 +429,47 @@ def test_a_redirect_in_a_circle_ends(server, tmp_path):
     assert "redirects again and again" in refusal(server, tmp_path)
 
 
-def test_a_redirect_to_a_file_of_this_computer_is_not_followed(server, tmp_path):
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("file:///etc/passwd", "redirects to 'file:///etc/passwd', which is no web"),
+        ("http://[::1", "model.safetensors: Invalid IPv6 URL"),
+    ],
+)
+def test_a_redirect_to_what_is_no_web_address_is_not_followed(
+    server, tmp_path, target, words
+):
     server.say["model.safetensors"] = {
         "X-Linked-Etag": None,
         "ETag": None,
-        "Location": "file:///etc/passwd",
+        "Location": target,
     }
-    assert "which is no web address" in refusal(server, tmp_path)
+    assert words in refusal(server, tmp_path)
+    # In the second response, urllib itself follows redirects.
+    del server.say["model.safetensors"]
+    server.say["config.json"] = {"Location": target}
+    server.large.add("config.json")
+    assert "/config.json" in refusal(server, tmp_path)
+    assert_nothing_wrong(server, tmp_path)
+
+
+def test_a_redirect_may_hold_letters_with_accents(server, tmp_path):
+    server.say["model.safetensors"] = {
+        "X-Linked-Etag": None,
+        "ETag": None,
+        "Location": "/caf\u00e9/model.safetensors",
+    }
+    assert "no model.safetensors" in refusal(server, tmp_path)
+    assert server.requests[-2][1] == "/caf%E9/model.safetensors"
+
+
+def test_an_index_that_cannot_be_read_is_named(server, tmp_path):
+    del server.files["model.safetensors"]
+    name = "model.safetensors.index.json"
+    server.files[name] = b'{"weight_map": {}}'
+    server.large.add(name)
+    server.say[name] = {"Location": "http://127.0.0.1:1/nobody-is-there"}
+    assert f"{name}: " in refusal(server, tmp_path)
 
 
 def test_a_commit_that_leads_out_of_the_cache_is_no_commit(server, tmp_path):
@@ -458,10 +500,14 @@ def test_a_server_that_is_not_there_is_named(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["nowhere", "a/b/c", "../etc", "a b/c", "", "http://x/y", "someone/.."]
+    "name",
+    [
+        *("nowhere", "a/b/c", "../etc", "./nosuch", "a b/c", "", "http://x/y"),
+        *("someone/..", "someone/.x", "s\u00f6meone/tiny", "a--b/c"),
+    ],
 )
 def test_a_name_that_is_none_is_told_what_there_is(tmp_path, name):
-    with pytest.raises(ValueError, match="gpt2, gpt2-medium"):
+    with pytest.raises(ValueError, match=r"is no folder: give .* gpt2, gpt2-medium"):
         hub.model_folder(name, str(tmp_path))
 
 
@@ -481,17 +527,252 @@ def test_the_smallest_model_is_pinned(server, tmp_path, monkeypatch):
         "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
     )
     assert hub.PINNED_REVISIONS[name].startswith("607a30d7")
-    # The server says another hash, and has the file that belongs to it.
-    pin = {(NAME, "model.safetensors"): (len(weights), sha256(weights[:-1] + b"!"))}
+    # The server says the right hash, or none, but has another file.
+    digits = sha256(weights[:-1] + b"!")
+    pin = {(NAME, "model.safetensors"): (len(weights), digits)}
     monkeypatch.setattr(hub, "PINNED_FILES", pin)
-    assert "its hash is" in refusal(server, tmp_path)
+    for etag in (f'"{digits}"', '"12345"'):
+        server.say["model.safetensors"] = {"X-Linked-Etag": etag}
+        assert "its hash is" in refusal(server, tmp_path)
+    server.say.clear()
     pin[NAME, "model.safetensors"] = (len(weights), sha256(weights))
-    server.say["model.safetensors"] = {"X-Linked-Etag": '"' + "0" * 64 + '"'}
     download(server, tmp_path)
     assert in_place(tmp_path) == server.files
 
 
+def test_a_mirror_with_another_file_is_told_from_its_first_response(
+    server, tmp_path, monkeypatch
+):
+    weights = server.files["model.safetensors"]
+    for pin in ((548_105_171, sha256(weights)), (len(weights), "0" * 64)):
+        monkeypatch.setattr(hub, "PINNED_FILES", {(NAME, "model.safetensors"): pin})
+        line = refusal(server, tmp_path)
+        assert f"is another file than {NAME} should have" in line
+        assert f"{pin[0]:,} bytes" in line
+        assert "--mirror" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_whose_redirect_says_no_size_is_found_out_later(
+    server, tmp_path, monkeypatch
+):
+    pin = (548_105_171, "0" * 64)
+    monkeypatch.setattr(hub, "PINNED_FILES", {(NAME, "model.safetensors"): pin})
+    server.say["model.safetensors"] = {"X-Linked-Etag": None, "X-Linked-Size": None}
+    size = len(server.files["model.safetensors"])
+    line = refusal(server, tmp_path)
+    assert f"should have 548,105,171 bytes, but ends after {size:,}" in line
+    assert "another file" in line
+    assert parts(tmp_path) == []
+
+
+# Two at once
+
+
+def blocking(server):
+    """Let the server stop in the middle of the weights; return (it has, go on)."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def send(content, start):
+        reached.set()
+        assert go_on.wait(60)
+        return content[start:]
+
+    server.send = send
+    return reached, go_on
+
+
+def test_of_two_downloads_at_once_the_second_is_told_of_the_first(server, tmp_path):
+    reached, go_on = blocking(server)
+    folders = []
+    first = threading.Thread(
+        target=lambda: folders.append(download(server, tmp_path)), daemon=True
+    )
+    first.start()
+    assert reached.wait(60)
+    assert "another command is downloading this model" in refusal(server, tmp_path)
+    go_on.set()
+    first.join(60)
+    assert folders == [str(tmp_path / "someone--model" / COMMIT)]
+    assert in_place(tmp_path) == server.files
+    assert parts(tmp_path) == []
+
+
+def test_a_command_that_is_killed_leaves_a_part_but_no_lock(server, tmp_path):
+    folder = tmp_path / "someone--model" / COMMIT
+    folder.mkdir(parents=True)
+    content = server.files["model.safetensors"]
+    part = folder / f"model.safetensors.{sha256(content)[:16]}.part"
+    part.write_bytes(content[:1000])
+    reached, go_on = blocking(server)
+    argv = [NAME, "the", "--mirror", server.url, "--cache", str(tmp_path), "--yes"]
+    process = subprocess.Popen(
+        [sys.executable, str(GPT2 / "complete.py"), *argv], stderr=subprocess.DEVNULL
+    )
+    assert reached.wait(60)
+    assert "another command is downloading this model" in refusal(server, tmp_path)
+    process.kill()
+    process.wait(60)
+    go_on.set()
+    server.requests.clear()
+    download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+    assert [r[2] for r in server.requests if "/cdn/" in r[1]] == ["bytes=1000-"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks in another way")
+def test_a_folder_without_locks_can_be_used(server, tmp_path, monkeypatch):
+    import fcntl
+
+    def no_locks(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+
+
+# What happens to the files afterwards
+
+
+DAMAGES = {
+    "deleted": None,
+    "emptied": lambda content: b"",
+    "cut short": lambda content: content[: len(content) // 2],
+    "made longer": lambda content: content + b" ",
+    "changed": lambda content: b"?" + content[1:],
+}
+
+
+def damage(path, how):
+    if DAMAGES[how] is None:
+        path.unlink()
+    else:
+        path.write_bytes(DAMAGES[how](path.read_bytes()))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize(
+    "name", ["config.json", "vocab.json", "merges.txt", "model.safetensors"]
+)
+def test_a_damaged_file_is_noticed_and_downloaded_again(server, tmp_path, name, how):
+    folder = pathlib.Path(download(server, tmp_path))
+    damage(folder / name, how)
+    server.requests.clear()
+    with pytest.raises(ValueError) as caught:
+        hub.model_folder(NAME, str(tmp_path), server.url)  # the answer is no
+    line = str(caught.value)
+    assert f"{name} is missing or damaged in {folder}" in line
+    assert f": {len(server.files[name]):,} bytes, to" in line
+    assert "add --yes" in line
+    assert {method for method, _, _ in server.requests} == {"HEAD"}
+    download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+    got = {path for method, path, _ in server.requests if method == "GET"}
+    assert {path.rsplit("/", 1)[-1] for path in got} == {name}
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "cut short", "made longer"])
+def test_of_a_large_file_the_size_is_compared(server, tmp_path, how, monkeypatch):
+    folder = pathlib.Path(download(server, tmp_path))
+    monkeypatch.setattr(hub, "SMALL", 0)
+    monkeypatch.setattr(hub, "_hash_of", None)  # it is not read
+    server.close()
+    assert download(server, tmp_path) == str(folder)
+    damage(folder / "model.safetensors", how)
+    line = refusal(server, tmp_path)
+    assert "model.safetensors is missing or damaged in" in line
+    assert "cannot reach" in line
+
+
+def test_all_damaged_files_are_named(server, tmp_path):
+    folder = pathlib.Path(download(server, tmp_path))
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).unlink()
+    server.close()
+    line = refusal(server, tmp_path)
+    assert f"vocab.json, merges.txt are missing or damaged in {folder}" in line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\x1f\x8b\x00", b"null", b"[]", b"7", b"[" * 100_000, b"main\n"),
+        *(b'{"revision": "main"}', b'{"revision": "main", "files": {}}'),
+        b'{"revision": "main", "files": {"config.json": 7}}',
+        b'{"revision": 7, "files": {"config.json": [7, "x"]}}',
+        b'{"revision": "..", "files": {"config.json": [7, "x"]}}',
+    ],
+)
+def test_what_is_whole_is_kept_though_the_note_on_it_is_damaged(
+    server, tmp_path, content
+):
+    folder = download(server, tmp_path)
+    current = tmp_path / "someone--model" / "current"
+    good = current.read_bytes()
+    current.write_bytes(content)
+    server.requests.clear()
+    assert download(server, tmp_path) == folder
+    assert {method for method, _, _ in server.requests} == {"HEAD"}
+    assert current.read_bytes() == good
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_damaged_file_comes_from_its_own_revision(server, tmp_path, is_gone):
+    folder = pathlib.Path(download(server, tmp_path))
+    (folder / "merges.txt").unlink()
+    server.commit = "cd" * 20
+    if is_gone:
+        server.commits_gone = {COMMIT}
+    server.requests.clear()
+    expected = folder.with_name(server.commit) if is_gone else folder
+    assert download(server, tmp_path) == str(expected)
+    assert len([r for r in server.requests if "/cdn/" in r[1]]) == is_gone
+    server.close()
+    assert download(server, tmp_path) == str(expected)
+
+
+def test_a_note_that_cannot_be_written_leaves_nothing_behind(server, tmp_path):
+    current = tmp_path / "someone--model" / "current"
+    current.mkdir(parents=True)
+    with pytest.raises(ValueError, match="cannot write"):
+        download(server, tmp_path)
+    assert in_place(tmp_path) == server.files
+    left = {path.name for path in current.parent.iterdir()}
+    assert left == {COMMIT, "current", "lock"}
+
+
+# What is refused before the weights are fetched
+
+
+def test_a_model_that_cannot_be_run_is_refused_after_its_config(server, tmp_path):
+    settings = json.loads(server.files["config.json"])
+    settings["model_type"] = "llama"
+    server.files["config.json"] = json.dumps(settings).encode()
+    assert "model_type is 'llama'" in refusal(server, tmp_path)
+    assert set(in_place(tmp_path)) == {"config.json"}
+
+
+def test_a_model_without_a_tokenizer_is_refused_at_once(server, tmp_path):
+    del server.files["merges.txt"]
+    line = refusal(server, tmp_path)
+    assert f"{NAME} has no tokenizer on {server.url}" in line
+    assert {method for method, _, _ in server.requests} == {"HEAD"}
+
+
+def test_a_tokenizer_of_another_kind_is_refused_before_the_weights(server, tmp_path):
+    del server.files["merges.txt"], server.files["vocab.json"]
+    server.files["tokenizer.json"] = b'{"model": {"type": "Unigram"}}'
+    assert "its tokenizer is 'Unigram'" in refusal(server, tmp_path)
+    assert "model.safetensors" not in in_place(tmp_path)
+
+
 # The command
+
+
+# What is typed at the question.
+ANSWERS = {"y": b"y\n", "YES": b"YES\n", "n": b"n\n", "Enter": b"\n"}
+ANSWERS |= {"Ctrl-D": b"\x04", "bytes": b"\xff\n"}
 
 
 def complete(folder, *argv, **env):
@@ -534,20 +815,96 @@ def test_a_proxy_of_the_environment_is_used(server, tmp_path):
     assert any(path.startswith("http://hub.invalid/") for _, path, _ in server.requests)
 
 
-def test_a_mirror_that_is_no_web_address_is_refused(capsys, tmp_path):
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///tmp", "http://", "http://[::1", "http://a:b", "http://a:0"),
+        *("http://a:99999", "http://a b", "http://s\u00f6meone", "localhost:80", "x"),
+    ],
+)
+def test_a_mirror_that_is_no_web_address_is_refused(capsys, tmp_path, url):
     import complete as command
 
-    outcome = call(
-        capsys,
-        command.main,
-        NAME,
-        "the",
-        "--mirror",
-        "file:///tmp",
-        "--cache",
-        tmp_path,
-    )
-    assert_one_line_error(outcome, "--mirror is file:///tmp")
+    argv = [NAME, "the", "--mirror", url, "--cache", tmp_path]
+    outcome = call(capsys, command.main, *argv)
+    assert_one_line_error(outcome, f"--mirror is {url}: make it a web address")
+
+
+def test_a_host_that_cannot_be_is_named_with_its_address(capsys, tmp_path):
+    import complete as command
+
+    argv = [NAME, "the", "--mirror", "http://a..b", "--cache", tmp_path]
+    outcome = call(capsys, command.main, *argv)
+    assert_one_line_error(outcome, f"cannot reach http://a..b/{NAME}")
+
+
+def test_a_small_file_is_named_with_its_bytes(capsys):
+    import complete as command
+
+    show = command._download_progress("config.json", 104, 0)
+    show(50)
+    show(104)
+    assert capsys.readouterr().err == "config.json 104 bytes\n"
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Return (how many were done in this run, done, total) as Progress is told."""
+    from microgpt.tools.terminal import Progress
+
+    told = []
+
+    def show(self, done, text=""):
+        told.append((done - self.start, done, self.total))
+        self.done = done
+
+    monkeypatch.setattr(Progress, "show", show)
+    return told
+
+
+def test_megabytes_are_rounded_as_they_were_announced(seen):
+    import complete as command
+
+    show = command._download_progress("model.safetensors", 14_953_244, 0)
+    show(7_400_000)
+    show(14_953_244)
+    assert hub._in_megabytes(14_953_244) == "15 MB"
+    assert seen == [(7, 7, 15), (15, 15, 15)]
+
+
+def test_what_was_there_before_is_not_counted_as_fast(seen):
+    import complete as command
+
+    show = command._download_progress("model.safetensors", 497_000_000, 480_000_000)
+    show(481_000_000)
+    show(2_000_000)  # a server that cannot go on in the middle
+    show(3_000_000)
+    assert seen == [(1, 481, 497), (2, 2, 497), (3, 3, 497)]
+
+
+def test_progress_is_told_what_was_there_before(server, tmp_path):
+    folder = tmp_path / "someone--model" / COMMIT
+    folder.mkdir(parents=True)
+    content = server.files["model.safetensors"]
+    part = folder / f"model.safetensors.{sha256(content)[:16]}.part"
+    part.write_bytes(content[:1000])
+    told = {}
+
+    def progress(name, n_bytes, n_there):
+        told[name] = (n_bytes, n_there)
+        return lambda done: None
+
+    download(server, tmp_path, progress=progress)
+    assert told.pop("model.safetensors") == (len(content), 1000)
+    assert told == {name: (len(server.files[name]), 0) for name in told}
+
+
+def test_a_disk_that_is_full_is_told_in_bytes(server, tmp_path, monkeypatch):
+    total = sum([len(content) for content in server.files.values()])
+    usage = shutil._ntuple_diskusage(10**9, 10**9, 4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    line = refusal(server, tmp_path)
+    assert f"has room for 4,096 bytes, but {total:,} are to come" in line
 
 
 def test_a_vocabulary_that_is_not_openai_s_is_only_warned_about(
@@ -563,7 +920,7 @@ def test_a_vocabulary_that_is_not_openai_s_is_only_warned_about(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such terminals")
-@pytest.mark.parametrize("answer", ["y", "n", ""])
+@pytest.mark.parametrize("answer", ANSWERS)
 def test_on_a_terminal_it_asks_before_it_downloads(server, tmp_path, answer):
     import pty
 
@@ -577,18 +934,27 @@ def test_on_a_terminal_it_asks_before_it_downloads(server, tmp_path, answer):
         stderr=its_end,
     )
     os.close(its_end)
-    shown = b""
-    while b"Go on? [y/N]" not in shown:
-        shown += os.read(terminal, 1000)
-    assert b"is to be downloaded from" in shown
-    os.write(terminal, answer.encode() + b"\n")
+    question = b""
+    while b"Go on? [y/N]" not in question:
+        question += os.read(terminal, 1000)
+    assert b"is to be downloaded from" in question
+    os.write(terminal, ANSWERS[answer])
     out = process.stdout.read()
     # What it says at the end has to be read, or it waits for that.
+    shown = b""
     with contextlib.suppress(OSError):
-        while os.read(terminal, 1000):
-            pass
+        while piece := os.read(terminal, 1000):
+            shown += piece
     process.stdout.close()
     os.close(terminal)
-    assert process.wait(60) == (0 if answer == "y" else 2)
-    assert out.startswith(b"the") if answer == "y" else out == b""
-    assert in_place(tmp_path) == (server.files if answer == "y" else {})
+    if answer in ("y", "YES"):
+        assert process.wait(60) == 0
+        assert out.startswith(b"the")
+        assert in_place(tmp_path) == server.files
+    else:
+        assert process.wait(60) == 2
+        assert out == b""
+        assert in_place(tmp_path) == {}
+        line = b"\r\nerror: nothing was downloaded, since the answer was not yes\r\n"
+        assert shown.endswith(line)
+        assert b"is to be downloaded" not in shown
