@@ -165,11 +165,7 @@ for source, target in [("names", "manual"), ("manual", "names")]:
 names_merges = learn(names[:350], 100)
 spellings = ["BOS", *"abcdefghijklmnopqrstuvwxyz"]
 spellings += [(left + right).decode() for left, right in names_merges]
-# Two merges can make the same token, as in the chapter: it gets one number only.
-ids = {}
-for spelling in spellings:
-    if spelling not in ids:
-        ids[spelling] = len(ids)
+ids = {spelling: token_id for token_id, spelling in enumerate(spellings)}
 BOS = ids["BOS"]
 
 

@@ -368,8 +368,9 @@ class PieceTokenizer:
     def __init__(self, letters, merges):
         self.merges = merges
         made = [left + right for left, right in merges]
-        # dict.fromkeys leaves out what is there twice: "ann" can be made in two ways.
-        self.tokens = list(dict.fromkeys(["BOS", *letters, *made]))
+        # No merge makes a token that is there already: where its letters stood, the
+        # earlier merge has taken them.
+        self.tokens = ["BOS", *letters, *made]
         self.ids = {token: token_id for token_id, token in enumerate(self.tokens)}
         self.vocab_size = len(self.tokens)
 
