@@ -88,8 +88,8 @@ def write_model(folder: str, settings: dict[str, Any]) -> None:
 def measure(pipe: Any, folder: str, processes: int, position: int, n: int) -> None:
     """Send (what is done, how much, of how much) now and then, and None; then figures.
 
-    These are the seconds to load, the seconds a token (the median) and the memory. No
-    processes at all stand for the plain, exact way.
+    These are the seconds to load, the seconds a token (the median) and the memory. With
+    processes = 0 it is the plain, exact way.
     """
 
     def packed(done: int, total: int) -> None:

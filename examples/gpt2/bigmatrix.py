@@ -64,15 +64,16 @@ count of one digit is multiplied 1.4 to 1.6 times as fast as one of two, as was
 measured, and the bits that are left make the units finer.)
 
 How wrong may an output be? Each weight is off by half a unit at most, and each x[i] by
-half a share; what rounding floats adds is 100,000 times less (up to 10,000 inputs):
+half a share. (That a share is a little larger than size / 2**30, and that floats are
+rounded, adds 100,000 times less, up to 10,000 inputs.)
 
     |error| <= size * 2**-29 + size * 2**-31 * sum |w[i]|
 
 Measured with a model of the smallest GPT-2's size, in Python 3.11: a token takes a
 seventh of the time that the exact way takes, after packing for as long as 14 tokens
-take. A weight takes 8.5 bytes: its 64 bits are 64 / 30 of Python's digits, and a digit
-is stored in 4 bytes. With two processes it takes 0.54 of that. What is left is
-nearly all (85 %) the multiplying and adding of the large integers.
+take. With two processes a token takes 0.54 of the time that it takes with one. Nearly
+all of it (85 %) is the multiplying and adding of the large integers. A weight takes 8.5
+bytes: its 64 bits are 64 / 30 of Python's digits, and a digit is stored in 4 bytes.
 
 Source: Lamport, "Multiple byte processing with full-word instructions", 1975.
 """
@@ -125,7 +126,7 @@ def as_integer(fields: array[Any]) -> int:
 
 
 def to_shares(x: Sequence[float], size: float) -> tuple[list[int], int]:
-    """Return (each x[i] as a count of shares, how many shares make size, sum |x[i]|).
+    """Return (the counts of shares, how many shares make size), size being sum |x[i]|.
 
     Rounding adds 1/2 to a count at most. Were the counts to add up to SHARES, a field
     might reach 2**63, and silently change its sign. So a few shares fewer make size.
@@ -254,7 +255,8 @@ def ctrl_c_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # Python's helper for "spawn" would let Ctrl-C through again, as it starts.
+    # Python's helper for "spawn" (see _start_worker) would let Ctrl-C through again, as
+    # it starts.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:

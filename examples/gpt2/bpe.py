@@ -93,8 +93,8 @@ def byte_symbols() -> list[str]:
 
     vocab.json is JSON, which holds text and not bytes, and merges.txt has a space
     between two tokens. But a token may be half a character, or hold a space. So each
-    byte has a character that can be seen: its own of Latin-1 where that has one, and
-    the other 68 bytes those from U+0100 on.
+    byte has a character that can be seen: chr(byte) where that can be seen, and for the
+    other 68 bytes U+0100, U+0101 and so on.
 
     >>> [byte_symbols()[byte] for byte in b"a \n"], len(set(byte_symbols()))
     (['a', 'Ġ', 'Ċ'], 256)
@@ -172,8 +172,9 @@ def merge_plainly(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
     `plain_bpe.py` tries all merges, from the first to the last. Here we look which
     pairs are there, merge the one of the lowest rank, and look again. That comes to the
     same, since what a merge makes is part of later merges only. (Why? A learner merges
-    only what is there, so the parts come first. And it makes each token by one merge:
-    where another pair could make it, the first one has been merged already.)
+    only what is there, so the parts come first. And it makes each token by one merge.
+    Between two ends that no merge has crossed, the same bytes have always been merged
+    in the same way; so wherever this token could arise, the same pair stands there.)
 
     >>> ranks = {("l", "o"): 0, ("e", "r"): 1, ("lo", "w"): 2, ("low", "er"): 3}
     >>> merge_plainly(["l", "o", "w", "e", "r"], ranks)
@@ -194,13 +195,14 @@ def merge_all(tokens: list[str], ranks: Mapping[Pair, int]) -> list[str]:
     equals the leftmost. A merge changes only the pairs to its left and right, and those
     two are put in. A pair that is no longer there when it comes out is skipped:
 
-        "lower", with the merges  0: l o   1: e r   2: lo w   3: low er
+        "lower", with the merges  0: l o   1: e r   2: lo w   3: low er   4: w e
 
         heap, with the place of each pair     comes out        tokens after it
-        0 l+o at 0, 1 e+r at 3                0 l+o at 0       lo w e r
-        1 e+r at 3, 2 lo+w at 0               1 e+r at 3       lo w er
-        2 lo+w at 0                           2 lo+w at 0      low er
-        3 low+er at 0                         3 low+er at 0    lower
+        0 l+o at 0, 1 e+r at 3, 4 w+e at 2    0 l+o at 0       lo w e r
+        1 e+r at 3, 2 lo+w at 0, 4 w+e at 2   1 e+r at 3       lo w er
+        2 lo+w at 0, 4 w+e at 2               2 lo+w at 0      low er
+        3 low+er at 0, 4 w+e at 2             3 low+er at 0    lower
+        4 w+e at 2                            4 w+e at 2       gone, so skipped
 
     Both ways need merges as a learner makes them: each token once, and after its parts.
     `vocabulary.py` refuses others.
@@ -280,6 +282,7 @@ class BPE:
         ids = []
         for piece in split(text):
             # Most words of a text stood in it before, and need not be merged again.
+            # (errors is in the key since half a pair becomes other bytes by each way.)
             if (piece, errors) not in self.known_pieces:
                 tokens = merge_all(to_symbols(piece, errors), self.ranks)
                 self.known_pieces[piece, errors] = [self.vocab[t] for t in tokens]

@@ -60,8 +60,8 @@ def logits_after(
 ) -> list[float]:
     """Return the logits of the token that follows; only what is new has to be read.
 
-    The model has read the first model.n_read of these tokens already. If that is all of
-    them, the last is read again: its keys and values were kept, but not its logits.
+    What the model has read already agrees with all tokens but the last, as far as it
+    goes. The last is always read, if need be again, since its logits were not kept.
     show, if given, is told how many have been read.
     """
     last = len(tokens) - 1

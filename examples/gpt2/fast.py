@@ -27,7 +27,8 @@ for the language-model head, a token there takes 4 * 12 + 1 = 49 such rounds.
 
 How exact is a packed key? A key has no limit, as weights have, so each is counted in
 units of its own: 2**-33 times the power of two that is just above its largest number.
-Of a key, and of a value likewise, each number is therefore off by at most 2**-33 of the
+That power is at most twice the largest number, and rounding is off by half a unit at
+most. So each number of a key, and of a value likewise, is off by at most 2**-33 of the
 largest. What the shares of q, and of the attention weights, are off by is the same as
 in `bigmatrix.py`, 2**-31 of their sum.
 """
@@ -122,9 +123,9 @@ class PackedHead:
             [field * unit * to_score for field, unit in zip(fields, self.key_units)]
         )
         # The counts of a value are in its own unit, so that is part of its weight.
-        parts = list(map(mul, weights, self.value_units))
-        size = size_of(parts, n)
-        shares, share_count = to_shares(parts, size)
+        weighted = list(map(mul, weights, self.value_units))
+        size = size_of(weighted, n)
+        shares, share_count = to_shares(weighted, size)
         packed = sum(map(mul, self.value_rows, shares))
         halves = self.halves_of_value
         stored = (packed + halves) ^ halves

@@ -13,7 +13,9 @@ for by that.
 
 Before a file is fetched, its first response is looked at (before any redirect to
 another server): its ETag says the file's hash, and a header its size. 64 hexadecimal
-digits are the SHA-256 of the file, 40 are the SHA-1 that git has for it. What arrives
+digits are the SHA-256 of the file, 40 are the SHA-1 that git has for it. (The hash
+comes from the same server, so it protects from damage, not from lies. For gpt2's
+weights the right one is pinned below.) What arrives
 is written to a file that ends in `.part`. Only when that has the right size and the
 right hash does it get its real name. If the connection breaks, the `.part` stays, and
 the next attempt asks for the rest only.
@@ -25,8 +27,8 @@ In the cache, a model has a folder, and in it one for each revision:
     OWNER--NAME/REVISION/    the files
 
 `current` is written when all else is in place, and is what the next start compares the
-files with. A file that was deleted, cut short or overwritten since then is downloaded
-again.
+files with. A file that was deleted or has another size since then is downloaded again,
+and so is a small one that was overwritten.
 """
 
 from __future__ import annotations
@@ -102,8 +104,9 @@ def model_folder(
     A name that is not a folder's is looked up on the hub; what is missing or damaged is
     downloaded if may_download, asked with the size, says so. progress(name, n_bytes,
     n_there) is called for each file, of which n_there bytes are left from an earlier
-    attempt, and what it returns is shown the bytes so far. No such model, a server that
-    does not answer or sends something wrong: ValueError, in one line.
+    attempt; it returns a function, which is called with the number of bytes so far. No
+    such model, a server that does not answer or sends something wrong: ValueError, in
+    one line.
     """
     if os.path.isfile(os.path.join(model, "config.json")):
         return model
@@ -410,7 +413,7 @@ def describe(name: str, url: str, repository: str) -> Remote | None:
         except urllib.error.HTTPError as error:
             headers, status = error.headers, error.code
             error.close()
-        # By a ValueError, urllib refuses a host such as "a..b", or where that leads.
+        # urllib raises ValueError for a host such as "a..b", here or after a redirect.
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ValueError(f"cannot reach {url}: {_reason(error)}") from None
         if status == 404:
@@ -426,7 +429,7 @@ def describe(name: str, url: str, repository: str) -> Remote | None:
             continue
         digits = etag.removeprefix("W/").strip('"').lower()
         length = headers.get("X-Linked-Size") or ""
-        if status == 200 and not length:  # that of a redirect would be of its own text
+        if status == 200 and not length:  # a redirect's would be that of its own page
             length = headers.get("Content-Length") or ""
         has_length = length.isascii() and length.isdecimal()
         if pinned:

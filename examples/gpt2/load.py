@@ -5,10 +5,10 @@ write. A folder holds config.json, the sizes and settings of a model, and its we
 in one file or in several. The files come from many hands, and so in many forms: names
 with and without "transformer." before them, the head beside wte or instead of it.
 Whatever can be seen to lead to wrong numbers is refused in one line; whatever does not
-matter is passed over. So is a setting of config.json that is not known here. There are
-dozens about training and about how a text is written, and newer files add others. (The
-few settings in tokenizer.json all change the tokens, so `vocabulary.py` refuses a new
-one.)
+matter is passed over. A setting of config.json that is not known here is passed over,
+too, even if it might matter: there are dozens about training and about how a text is
+written, and newer files add others. (The few settings in tokenizer.json all change the
+tokens, so `vocabulary.py` refuses a new one.)
 
 Some faults can not be seen, since all shapes are right: a setting that is allowed but
 is not this model's, such as an n_head that divides n_embd as well, or another
@@ -129,8 +129,10 @@ def read_model(folder: str) -> tuple[GPT2Config, dict[str, Any]]:
                 f"{path} has layer {found[1]} (from 0), but config.json says that "
                 f"n_layer is {config.n_layer}: take both files from the same model"
             )
-    # A head that is in the file is meant to be used, whatever config.json says. But if
-    # head and wte are one matrix, the file may hold it once, under the head's name.
+    # A head that is in the file beside wte is used, whatever config.json says: it was
+    # trained apart and saved on purpose. (The library transformers decides likewise.)
+    # But if head and wte are one matrix, the file may hold it once, and under the name
+    # of the head.
     if "lm_head.weight" in tensors and "wte.weight" in tensors:
         config = replace(config, tie_word_embeddings=False)
     elif "lm_head.weight" in tensors and config.tie_word_embeddings:

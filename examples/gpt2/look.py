@@ -200,6 +200,7 @@ def shades(css: str) -> str:
                 round(a + (b - a) * i / SHADES)
                 for a, b in zip(bytes.fromhex(zero), bytes.fromhex(positive))
             ]
+            # At this luminance black and white stand out equally.
             ink = "#000" if luminance(mixed) > 0.179 else "#fff"
             colour = ", ".join([str(number) for number in mixed])
             scheme.append(f".s{i} {{ background: rgb({colour}); color: {ink}; }}")
@@ -318,9 +319,9 @@ class Look:
     def _next(self) -> str:
         readings = [self.first, self.second] if self.second else [self.first]
         best = [self.likeliest(each.probs[-1]) for each in readings]
-        heads = ["next", ""] + (
-            [f"without {escape(self.without)}", ""] * bool(best[1:])
-        )
+        heads = ["next", ""]
+        if self.second:
+            heads += [f"without {escape(self.without)}", ""]
         rows = []
         for pairs in zip(*best):
             row = []

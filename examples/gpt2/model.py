@@ -15,7 +15,7 @@ differs, from top to bottom:
     linear: w times x          w times x, plus a bias     many newer models have none
     a row for each output      a row for each input       only the order in the file
     attn_wo, mlp_fc1, mlp_fc2  c_proj, c_fc, c_proj       only the names in the file
-    relu(x) ** 2               gelu(x)                    has a slope below 0, too
+    relu(x) ** 2               gelu(x)                    is not flat below 0
     none after the layers      layer_norm, called ln_f    x grew with each layer, and
                                                           the head wants one size too
     lm_head                    wte, once more             one row for a token, whether

@@ -1,12 +1,8 @@
 """Byte-pair encoding in some forty lines: count pairs, merge the most frequent, repeat.
 
 Before this came `weights.py`, which reads a model's numbers; next comes `bpe.py`, which
-does this for real texts, exactly as GPT-2 does, and fast. (The two differ in one choice
-when they learn. Where pairs are equally frequent, this file merges the one that comes
-first in the text. In `bpe.py` each token has a number, and the pair with the lower
-numbers is merged, as the libraries do.)
-Chapter 20 of the course grows the same functions step by step, on letters in place of
-bytes.
+does this for real texts, exactly as GPT-2 does, and fast. Chapter 20 of the course
+grows the same functions step by step, on letters in place of bytes.
 
 Why tokens that are neither letters nor words? With one token a letter, as in
 `microgpt.tokenizer`, a text is long, and a model has to spend its work on spelling.
@@ -20,6 +16,10 @@ every common word of English is one token, and a rare one a few.
     token     some bytes that belong together              b"lo"
     pair      two tokens side by side                      (b"l", b"o"), three times
     merge     a pair that was made one token               (b"l", b"o") -> b"lo"
+
+(Where pairs are equally frequent, this file merges the one that comes first in the
+texts. `bpe.py` differs from it in this one choice: there each token has a number, and
+the pair with the lower numbers is merged, as the libraries do.)
 
 >>> merges = learn(["low lower lowest"], n_merges=3)
 >>> merges
@@ -75,6 +75,7 @@ def learn(texts: Iterable[str], n_merges: int) -> list[Pair]:
             pair_counts.update(zip(tokens, tokens[1:]))
         if not pair_counts:
             break  # every text is a single token by now
+        # Of equals, the one that was counted first.
         [(most_frequent, _)] = pair_counts.most_common(1)
         texts_as_tokens = [
             merge_pair(tokens, most_frequent) for tokens in texts_as_tokens

@@ -59,7 +59,8 @@ def _command(argv: Sequence[str] | None) -> int:
         print(
             f"{args.model}: {len(bpe.token_bytes):,} tokens, {len(bpe.merges):,} merges"
         )
-    # As in complete.py: the bytes count, and what is no UTF-8 in them is shown so.
+    # As in complete.py: the bytes count, and what is no UTF-8 in them is shown as an
+    # escape.
     typed = typed_bytes(args.text)
     text = typed.decode("utf-8", "surrogateescape")
     if args.show_work:

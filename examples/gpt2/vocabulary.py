@@ -48,9 +48,8 @@ def read_tokenizer(folder: str) -> BPE:
     """
     for vocab_name, merges_name in PAIRS_OF_FILES:
         if os.path.exists(os.path.join(folder, vocab_name)):
-            vocab = _vocab_file(os.path.join(folder, vocab_name))
             added = _added_tokens(folder)
-            _check_added(vocab, added, folder)
+            vocab = _vocab_file(os.path.join(folder, vocab_name), added)
             merges_path = os.path.join(folder, merges_name)
             merges = _merges_file(merges_path, vocab, vocab_name)
             _check_whole(vocab, merges, added, merges_path, vocab_name)
@@ -82,9 +81,9 @@ def _check_vocab(vocab: Any, added: dict[int, str], path: str) -> dict[str, int]
     """Return the vocabulary, or say what is wrong with it."""
     if type(vocab) is not dict or any(type(i) is not int for i in vocab.values()):
         raise ValueError(f"{path} is no JSON object of tokens and their whole numbers")
-    # The ids of n tokens are 0 to n - 1, unless an added token has one of these, and a
-    # token of the vocabulary a higher one. Above them gaps do no harm: a model may have
-    # more ids than tokens.
+    # With n tokens in the vocabulary, every id from 0 to n - 1 must be that of a token,
+    # one of these or an added one. Above them gaps do no harm: a model may have more
+    # ids than tokens.
     ids = {*vocab.values(), *added}
     for i in range(len(vocab)):
         if i not in ids:
@@ -92,7 +91,7 @@ def _check_vocab(vocab: Any, added: dict[int, str], path: str) -> dict[str, int]
                 f"{path} numbers {len(vocab)} tokens, but not from 0 to "
                 f"{len(vocab) - 1}: {i} is no token's id"
             )
-    if len(set(vocab.values())) != len(vocab) or min(ids, default=0) < 0:
+    if len(set(vocab.values())) != len(vocab) or min(vocab.values(), default=0) < 0:
         raise ValueError(f"{path} gives a number twice, or one below 0")
     _check_added(vocab, added, path)
     for byte, symbol in enumerate(SYMBOLS):
@@ -104,7 +103,8 @@ def _check_vocab(vocab: Any, added: dict[int, str], path: str) -> dict[str, int]
 def _check_added(vocab: dict[str, int], added: dict[int, str], path: str) -> None:
     """Refuse an added token with the id of another token, or one below 0.
 
-    An entry may repeat a token of the vocabulary, as most do for "<|endoftext|>".
+    An entry may repeat a token of the vocabulary, as most do for "<|endoftext|>", and
+    it may be written as text or as symbols.
     """
     token_of = {token_id: token for token, token_id in vocab.items()}
     for token_id, text in added.items():
@@ -126,8 +126,8 @@ def _add(added: dict[int, str], token_id: int, text: str, path: str) -> None:
     added[token_id] = text
 
 
-def _vocab_file(path: str) -> dict[str, int]:
-    vocab = _check_vocab(read_json(path), {}, path)
+def _vocab_file(path: str, added: dict[int, str]) -> dict[str, int]:
+    vocab = _check_vocab(read_json(path), added, path)
     for token in vocab:
         if not BYTES.keys() >= set(token):
             raise ValueError(f"{path}: a character of {token!r} stands for no byte")

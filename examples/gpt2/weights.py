@@ -144,7 +144,7 @@ def read_safetensors(path: str) -> dict[str, Tensor]:
 def weights_name(folder: str) -> str:
     """Return the name of the file that tells where a model's weights are.
 
-    That is the file with all of them, if it is there or if there is no index either.
+    That is the index if only the index is there, and else the file with all of them.
     """
     whole, index = os.path.join(folder, WHOLE), os.path.join(folder, INDEX)
     return INDEX if os.path.exists(index) and not os.path.exists(whole) else WHOLE

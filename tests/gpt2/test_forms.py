@@ -265,6 +265,17 @@ def test_an_added_token_may_be_one_of_the_vocabulary(tmp_path):
     assert read_tokenizer(folder).decode([399, vocab["Ġthe"]]) == "<|endoftext|> the"
 
 
+def test_an_added_token_may_have_an_id_among_those_of_the_vocabulary(tmp_path):
+    folder = lay_out(tmp_path)
+    vocab = json.loads((DATA / "vocab.json").read_text(encoding="utf-8"))
+    moved = len(vocab)
+    vocab["Ġthe"], gap = moved, vocab["Ġthe"]
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+    assert f"{gap} is no token's id" in refusal(folder)
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<pad>": gap}))
+    assert read_tokenizer(folder).decode([gap, moved]) == "<pad> the"
+
+
 def test_two_files_that_give_one_id_to_different_tokens_are_refused(tmp_path):
     folder = lay_out(tmp_path)
     (tmp_path / "added_tokens.json").write_text('{"<|pad|>": 400}')
