@@ -200,6 +200,10 @@ class CtrlC:
         after_this_step()  1: one press is only noted in `presses`, a second one stops
         hold()             nothing stops it, as while it saves
 
+    A press that is only noted during a step is answered at once by a line on stderr,
+    since the step may take long. `last_word` is what `run_command` says when a press
+    has stopped the command.
+
     Where Ctrl-C was ignored at the start (a job in the background, or `trap '' INT`) it
     stays so. In a thread it does nothing: Python gives it to the main thread.
     """
@@ -208,6 +212,7 @@ class CtrlC:
         self.presses = 0
         self.patience = math.inf
         self.raised = False
+        self.last_word = "stopped"
         self.before: Any = None  # the handler that was there, if we put ours in place
         self.collecting = gc.isenabled()
 
@@ -233,6 +238,11 @@ class CtrlC:
 
     def _pressed(self, signal_number: int, frame: object) -> None:
         self.presses += 1
+        if self.presses == 1 and self.patience == 1:
+            _answer(
+                "finishing this step, to save the run after it "
+                "(Ctrl-C again gives the step up)"
+            )
         self._stop_if_due()
 
     def _stop_if_due(self) -> None:
@@ -253,6 +263,18 @@ class CtrlC:
     def hold(self) -> None:
         """From here on, presses are noted, and nothing stops."""
         self.patience = math.inf
+
+
+def _answer(line: str) -> None:
+    """Write a line to stderr from within a signal handler.
+
+    The program may be just in the middle of writing to stderr, and Python's streams
+    refuse to be entered twice. So this goes past them. A stream that is not a file, as
+    in IDLE's window, gets nothing.
+    """
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        # The line is broken off first: a terminal shows "^C" in it.
+        os.write(sys.stderr.fileno(), f"\n{line}\n".encode("ascii"))
 
 
 # The command as a whole.
@@ -310,7 +332,7 @@ def _exit_code(command: Callable[[], int], ctrl_c: CtrlC) -> int:
             code = 2
     except KeyboardInterrupt:
         # The line is broken off first: a terminal shows "^C" in it.
-        say_error("\nstopped")
+        say_error("\n" + ctrl_c.last_word)
         code = 130
     except MemoryError:
         say_error("error: this machine has not enough memory for that")

@@ -191,6 +191,7 @@ def _command(argv: Sequence[str] | None, ctrl_c: CtrlC) -> int:
     if run.step < run.training.steps or ctrl_c.presses:
         _say_how_to_go_on(run, place)
         return 130
+    ctrl_c.last_word = f"stopped; the run itself is saved in {place.path}"
     ctrl_c.now()
     if args.profile:
         print_profile(run, train_documents)

@@ -446,7 +446,7 @@ def complaints(folder: Path, case: Case, outcome: Outcome) -> list[str]:
             wrong.append(f"exit code 2 and {len(errors)} lines of error")
         if outcome.code == 0 and errors:
             wrong.append("an error, but exit code 0")
-        known = ("error: ", "warning: ", "stopped")
+        known = ("error: ", "warning: ", "stopped", "finishing this step")
         strange = [line for line in lines if line and not line.startswith(known)]
         if strange:
             wrong.append(f"on stderr: {strange[0]!r}")

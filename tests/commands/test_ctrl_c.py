@@ -88,7 +88,9 @@ def test_at_no_line_do_one_or_two_presses_cost_anything(
         folder = tmp_path / str(number)
         outcome, _ = trained(capsys, folder, names, presses)
         assert outcome.code == 130, presses
-        assert outcome.err in ("", "\nstopped\n"), presses
+        path = folder / "checkpoint.json"
+        at_the_end = f"\nstopped; the run itself is saved in {path}\n"
+        assert outcome.err in ("", "\nstopped\n", at_the_end), presses
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert gc.isenabled(), presses
         assert unraisable == [], presses
@@ -96,7 +98,6 @@ def test_at_no_line_do_one_or_two_presses_cost_anything(
         left = sorted(os.listdir(folder)) if folder.exists() else []
         assert set(left) <= {"checkpoint.json", "loss.svg", "losses.csv"}, presses
         if "checkpoint.json" in left:
-            path = folder / "checkpoint.json"
             saved = microgpt.load_checkpoint(str(path))
             assert repr(contents(saved)) == steps[saved.step], presses
             resumed = call(capsys, main, "--resume", "--out", folder)

@@ -18,7 +18,7 @@ from microgpt import training
 from microgpt.evaluation import bigram_loss, held_out_loss
 from microgpt.model import GPTConfig, document_loss, flatten
 from microgpt.sampling import generate
-from microgpt.tools import train_command
+from microgpt.tools import report, train_command
 from microgpt.tools.checkpoint import (
     load_checkpoint,
     read_checkpoint,
@@ -444,6 +444,18 @@ def test_a_second_ctrl_c_gives_up_the_step_and_saves_the_ones_before(
     place.out = place.folder / "other"
     place.train("--steps", 12)
     assert place.files() == resumed
+
+
+def test_ctrl_c_among_the_samples_says_that_the_run_is_saved(place, monkeypatch):
+    def interrupted(*settings, **more):
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(report, "generate", interrupted)
+        outcome = place.train("--steps", 6)
+    line = f"\nstopped; the run itself is saved in {place.checkpoint}\n"
+    assert (outcome.code, outcome.err) == (130, line)
+    assert place.load().step == 6
 
 
 def test_ctrl_c_in_the_last_step_is_served_and_resuming_tells_the_rest(

@@ -264,6 +264,54 @@ def test_patience_decides_which_press_stops():
     assert log == [1, 3]
 
 
+def test_the_first_press_in_a_step_is_answered_at_once_and_once(capfd):
+    ctrl_c = CtrlC()
+    answers = []
+
+    def command():
+        ctrl_c.after_this_step()
+        press()
+        answers.append(capfd.readouterr().err)
+        ctrl_c.hold()
+        press()
+        answers.append(capfd.readouterr().err)
+        return 0
+
+    assert run_command(command, ctrl_c) == 130
+    first = "\nfinishing this step, to save the run after it"
+    assert answers == [f"{first} (Ctrl-C again gives the step up)\n", ""]
+
+
+def test_a_press_is_answered_though_stderr_is_being_written_to_or_is_none(monkeypatch):
+    ctrl_c = CtrlC()
+
+    class Busy(io.StringIO):
+        """A stream that is in the middle of something, and not to be entered twice."""
+
+        def write(self, text):
+            raise RuntimeError("reentrant call")
+
+    def command():
+        ctrl_c.after_this_step()
+        press()
+        return 0
+
+    for stream in (Busy(), None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert run_command(command, ctrl_c) == 130
+
+
+def test_a_command_chooses_its_last_word(capsys):
+    ctrl_c = CtrlC()
+
+    def command():
+        ctrl_c.last_word = "stopped; all is saved in a\x1bb"
+        press()
+
+    assert run_command(command, ctrl_c) == 130
+    assert capsys.readouterr().err == "\nstopped; all is saved in a\\x1bb\n"
+
+
 def test_a_second_press_stops_a_step_that_takes_long():
     ctrl_c = CtrlC()
     log = []
