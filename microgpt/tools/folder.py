@@ -55,7 +55,7 @@ class RunFolder:
         try:
             os.makedirs(self.out, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"cannot make {self.out!r}: {error.strerror}") from None
+            raise CannotWrite(f"cannot make {self.out!r}: {error.strerror}") from None
         except ValueError:  # a zero byte, or half a character
             raise ValueError(f"no folder can be called {self.out!r}") from None
         # Asking for permissions would not tell of a disk that is mounted to be read.
@@ -65,7 +65,7 @@ class RunFolder:
                 open(trial, "x", encoding="utf-8").close()
                 os.remove(trial)
             except OSError as error:
-                raise ValueError(
+                raise CannotWrite(
                     f"cannot write in {self.out}: {error.strerror}"
                 ) from None
 
@@ -73,7 +73,8 @@ class RunFolder:
         """Save the run; return a line to show if that moved something, else "".
 
         The line is returned and not printed, because output can fail, and the run has
-        to be saved first. A file that cannot be written: CannotWrite.
+        to be saved first. A file that cannot be written: CannotWrite, which says where
+        an earlier run is, if that was moved already.
         """
         with ctrl_c_waits():
             try:
@@ -82,7 +83,12 @@ class RunFolder:
                 raise CannotWrite(
                     f"cannot move what is in {self.folder} aside: {error.strerror}"
                 ) from None
-            save_checkpoint(self.path, run, settings)
+            try:
+                save_checkpoint(self.path, run, settings)
+            except CannotWrite as error:
+                if self.line and self.folder == self.out:
+                    raise CannotWrite(f"{error} ({self.line})") from None
+                raise
             self.known = identity(self.path)
             self.ours = True
             line, self.line = self.line, ""

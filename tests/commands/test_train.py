@@ -760,6 +760,31 @@ def test_a_checkpoint_that_cannot_be_written_at_the_end_is_an_error(place, monke
     assert place.files() == files
 
 
+def test_a_disk_that_is_full_costs_no_earlier_run_and_its_new_place_is_said(
+    place, monkeypatch
+):
+    place.train("--steps", 6)
+    files = place.files()
+
+    def fails(descriptor):
+        raise OSError(28, "No space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        outcome = place.train("--steps", 7)
+    previous = os.path.join(str(place.out), "previous-1")
+    line = f"what was in {place.out} from an earlier run is now in {previous}"
+    assert_one_line_error(outcome, f"{place.checkpoint}: No space left ({line})")
+    moved = {os.path.join("previous-1", name): text for name, text in files.items()}
+    assert place.files() == moved
+
+
+@pytest.mark.parametrize("rate", [-1, 0])
+def test_a_learning_rate_that_is_too_low_is_told_at_once_what_is_enough(place, rate):
+    outcome = place.train("--learning-rate", rate)
+    assert_one_line_error(outcome, "--learning-rate is ", "above 0")
+
+
 def test_memory_that_runs_out_costs_no_more_than_the_step(place, monkeypatch):
     n_asked = 0
 
