@@ -38,8 +38,10 @@ from common import (
     course_loss,
     difference_and_error,
     loss_and_error,
+    make_out_folder,
     pairs,
     save_picture,
+    warn_if_not_saved,
 )
 from looks import first_layer_looks, heat_map_rows, with_zeros, without_heads
 from trained import trained_gpt
@@ -79,8 +81,9 @@ def trained_mlp(n_names):
     params = train_window_mlp(
         n_back=5, names=ALL_TRAIN_NAMES[:n_names], n_hidden=N_HIDDEN
     )
-    os.makedirs("out", exist_ok=True)
-    replace_file(path, json.dumps(params))
+    with warn_if_not_saved("the MLP"):
+        make_out_folder()
+        replace_file(path, json.dumps(params))
     return params
 
 

@@ -48,6 +48,7 @@ from common import (
     ROOT,
     TOKENIZER,
     TRAIN_NAMES,
+    make_out_folder,
     mean_and_error,
     pairs,
     save_picture,
@@ -89,6 +90,8 @@ from microgpt.sampling import token_probabilities
 from microgpt.tools.draw import Line, line_chart
 from microgpt.tools.terminal import Progress
 from microgpt.training import collector_paused
+
+make_out_folder()  # if nothing can be saved there, the chapter stops here
 
 
 def text(numbers, digits=3):

@@ -51,6 +51,7 @@ from common import (
     course_loss,
     difference_and_error,
     loss_and_error,
+    make_out_folder,
     mean_and_error,
     pairs,
     save_picture,
@@ -87,6 +88,7 @@ from microgpt.training import collector_paused
 # and looked at them again, and by that they were used up: a test that one chooses by is
 # a validation. It happens easily. So the test words are now 200 others, on which no
 # model had been measured before everything below was settled.)
+make_out_folder()  # if nothing can be saved there, the chapter stops here
 run = trained_gpt()
 config = run.config
 BASE = as_floats(run.params)  # plain floats: nothing can change them
@@ -688,7 +690,6 @@ assert forgotten["all weights"] > 0.05 and forgotten["LoRA, merged"] > 0.05
 # check more: LoRA means something only beside the weights that it was trained with. So
 # the file also holds a checksum of those weights, their *fingerprint*, and is refused
 # beside any others.
-os.makedirs("out", exist_ok=True)
 path = os.path.join("out", "ch30_words.lora.json")
 save_lora(path, BASE, lora_of_words, SCALE)
 loaded, loaded_scale = load_lora(path, BASE)

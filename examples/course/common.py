@@ -9,10 +9,11 @@ counts as a character too.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # So that `python examples/course/ch01_counting.py` works without installing anything.
@@ -28,7 +29,13 @@ from microgpt import (  # noqa: E402
     read_documents,
     shuffle_and_split,
 )
-from microgpt.tools.files import replace_file  # noqa: E402
+from microgpt.tools.files import CannotWrite, replace_file  # noqa: E402
+from microgpt.tools.folder import RunFolder  # noqa: E402
+from microgpt.tools.terminal import say_error, script_manners  # noqa: E402
+
+# A full disk, Ctrl-C, or a reader that has gone (as in `| head -1`) then ends a chapter
+# with one line or none. Your own mistakes still show where they were made.
+script_manners(CannotWrite)
 
 BLOCK_SIZE = 8  # how many characters of a name count
 _documents = read_documents(os.path.join(ROOT, "input.txt"))
@@ -160,9 +167,28 @@ def list_inputs_first(node: Value, order: list[Value]) -> None:
     order.append(node)
 
 
+def make_out_folder() -> None:
+    """Make the folder out/ if there is none; it cannot be written in: CannotWrite."""
+    RunFolder("out", resumed=True).make()
+
+
+@contextlib.contextmanager
+def warn_if_not_saved(what: str) -> Iterator[None]:
+    """Go on with a warning if `what` cannot be written in the block below this.
+
+    A chapter can be read without its pictures, and a model that was trained is of use
+    even if it cannot be kept.
+    """
+    try:
+        yield
+    except CannotWrite as error:
+        say_error(f"warning: {what} is not saved: {error}")
+
+
 def save_picture(name: str, svg: str) -> None:
     """Write a picture to out/name in the working folder, and say so."""
-    os.makedirs("out", exist_ok=True)
     path = os.path.join("out", name)
-    replace_file(path, svg)
-    print(f"picture: {path}")
+    with warn_if_not_saved(name):
+        make_out_folder()
+        replace_file(path, svg)
+        print(f"picture: {path}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from common import ALL_TRAIN_NAMES, ROOT
+from common import ALL_TRAIN_NAMES, ROOT, make_out_folder, warn_if_not_saved
 
 from microgpt import (
     Run,
@@ -41,6 +41,7 @@ def trained_gpt(n_names: int = 6000) -> Run:
     for _ in train(run, train_names):
         progress.show(run.step)
     progress.finish()
-    os.makedirs("out", exist_ok=True)
-    save_checkpoint(path, run)
+    with warn_if_not_saved("the GPT"):
+        make_out_folder()
+        save_checkpoint(path, run)
     return run

@@ -13,6 +13,9 @@ a failure as `OutputFailed`, which a command can tell from other errors. Ctrl-C 
 at any instant, also while an earlier one is being served: `CtrlC` decides what each of
 them does. And text from a file may hold characters that do something to a terminal
 rather than show on it: `shown` writes those as escapes, such as \\x1b.
+
+A chapter of the course is no command but a plain script, which a reader steps through
+and changes. `script_manners` gives it what it can have of this.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import functools
 import gc
 import math
 import os
@@ -185,6 +189,13 @@ def say_error(text: str) -> None:
         say(text, stream=sys.stderr)
 
 
+def show_what_can_be_shown(*streams: Any) -> None:
+    """Let a stream that cannot show a character, such as "é", show its escape."""
+    for stream in streams:
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="backslashreplace")
+
+
 # Ctrl-C, at any instant.
 
 
@@ -318,9 +329,7 @@ def run_command(command: Callable[[], int], ctrl_c: CtrlC | None = None) -> int:
 def _exit_code(command: Callable[[], int], ctrl_c: CtrlC) -> int:
     # A name with an accent must not stop a terminal that cannot show it.
     streams: list[Any] = [sys.stdout, sys.stderr]
-    for stream in streams:
-        with contextlib.suppress(AttributeError, ValueError, OSError):
-            stream.reconfigure(errors="backslashreplace")
+    show_what_can_be_shown(*streams)
     try:
         ctrl_c.now()
         code = _code_of(command)
@@ -339,11 +348,21 @@ def _exit_code(command: Callable[[], int], ctrl_c: CtrlC) -> int:
         code = 2
     except (ValueError, OSError, ArithmeticError) as error:
         # One line, whatever a file is called.
-        say_error("error: " + shown(str(error)))
+        say_error("error: " + shown(str(_named(error))))
         code = 2
     for stream in streams:
         _flush_or_discard(stream)
     return code
+
+
+def _named(error: Exception) -> Exception | str:
+    """Return the error, or what is wrong if it is one that names nothing."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the folder that this was started in is no longer there"
+    return error
 
 
 def _code_of(command: Callable[[], int]) -> int:
@@ -361,6 +380,63 @@ def _flush_or_discard(stream: Any) -> None:
             stream.flush()
         except (OSError, ValueError):
             discard(stream)
+
+
+# A script, which is no command.
+
+
+def script_manners(*said: type[Exception]) -> None:
+    """Let this process, if output fails, end with one line in place of a traceback.
+
+    So do errors of the kinds in `said`. A chapter of the course calls this by importing
+    common.py. All else stays as in any script: in a debugger, its errors stop where
+    they are raised, and an error in what a reader has changed shows its traceback.
+    """
+    show_what_can_be_shown(sys.stdout, sys.stderr)
+    # Each line is written at once. Otherwise what is still to be written when the
+    # script ends could fail after the last moment at which anything can be done.
+    stdout: Any = sys.stdout
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        stdout.reconfigure(line_buffering=True)
+    # An editor or a notebook may have its own way to show what has happened.
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = functools.partial(_say_how_it_ended, said)
+
+
+def _say_how_it_ended(
+    said: tuple[type[Exception], ...],
+    kind: type[BaseException],
+    error: BaseException,
+    traceback: TracebackType | None,
+) -> None:
+    """Say what has ended a script. SystemExit is Python's way to set the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        say_error(f"\nstopped{_place_in_script(traceback)}")
+        return  # Python ends with the exit code of Ctrl-C, as it does without us
+    if isinstance(error, said):
+        say_error(f"error: {shown(str(error))}")
+        raise SystemExit(2)
+    if isinstance(error, OSError):
+        try:
+            say("")  # an empty line fails too, if it is the output that has failed
+        except OutputFailed as failure:
+            if failure.reader_is_gone:
+                raise SystemExit(1) from None
+            say_error(f"error: {failure}")
+            raise SystemExit(2) from None
+    sys.__excepthook__(kind, error, traceback)
+
+
+def _place_in_script(traceback: TracebackType | None) -> str:
+    """Return " in line 12 of NAME.py" for the line of the script that was running."""
+    place = ""
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_globals.get("__name__") == "__main__":
+            file = os.path.basename(frame.f_code.co_filename)
+            place = f" in line {traceback.tb_lineno} of {file}"
+        traceback = traceback.tb_next
+    return place
 
 
 # Progress.

@@ -185,5 +185,53 @@ def test_a_solution_runs_and_its_assertions_hold(solution, kept_model, tmp_path)
     assert run_with_model(tmp_path, kept_model, solution) != ""
 
 
+def run_where_out_is_a_file(folder, chapter, **env):
+    """Run a chapter that can write nothing to out/; return what came of it."""
+    (folder / "out").write_text("mine", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, chapter],
+        cwd=folder,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert (folder / "out").read_text(encoding="utf-8") == "mine"
+    return done
+
+
+def test_a_chapter_does_without_pictures_that_cannot_be_saved(tmp_path):
+    # And with an escape in place of the "±" that its terminal cannot show.
+    chapter = COURSE / "ch01_counting.py"
+    done = run_where_out_is_a_file(tmp_path, chapter, PYTHONIOENCODING="ascii")
+    why = "ch01_counting.svg is not saved: cannot make 'out': File exists"
+    assert (done.returncode, done.stderr) == (0, f"warning: {why}\n")
+    record = chapter.with_suffix(".txt").read_text(encoding="utf-8")
+    lines = [line for line in record.splitlines() if not line.startswith("picture: ")]
+    assert done.stdout.replace("\\xb1", "\u00b1").splitlines() == lines
+
+
+def test_a_chapter_that_needs_to_save_says_so_before_it_trains(tmp_path):
+    for number in ("ch27_llama", "ch30_small_additions"):
+        done = run_where_out_is_a_file(tmp_path, COURSE / f"{number}.py")
+        line = "error: cannot make 'out': File exists\n"
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
+def test_a_model_that_cannot_be_kept_is_still_trained(tmp_path):
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    program = "from trained import trained_gpt; print(trained_gpt(3).step)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(COURSE)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+    line = "warning: the GPT is not saved: cannot make 'out': File exists"
+    assert done.stderr.splitlines()[-1] == line
+
+
 def test_every_chapter_has_a_solution():
     assert [number_of(s) for s in SOLUTIONS] == [number_of(c) for c in CHAPTERS]

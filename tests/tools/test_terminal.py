@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -26,6 +27,7 @@ from microgpt.tools.terminal import (
     say,
     shown,
 )
+from tests.helpers import environment
 
 # Text
 
@@ -183,12 +185,122 @@ def test_an_error_is_one_line_and_exit_code_2(capsys, error, line):
     assert capsys.readouterr() == ("", line)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that is in use")
+def test_a_folder_that_is_gone_is_named(capsys, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    def command():
+        return len(os.path.abspath("out"))
+
+    assert run_command(command) == 2
+    line = "error: the folder that this was started in is no longer there\n"
+    assert capsys.readouterr().err == line
+
+
 def test_a_mistake_of_the_program_s_own_is_not_hidden():
     def command():
         raise TypeError("a bug")
 
     with pytest.raises(TypeError):
         run_command(command)
+
+
+# A script
+
+SCRIPT = """\
+import sys, time
+from microgpt.tools.files import CannotWrite, replace_file
+from microgpt.tools.terminal import script_manners
+script_manners(CannotWrite)
+for number in range(3):
+    print("é", number)
+"""
+
+
+def script(tmp_path, last_lines="", shell="", **env):
+    """Run a script whose output goes where the shell says."""
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT + last_lines, encoding="utf-8")
+    words = f'"{sys.executable}" "{path}" {shell}'
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", words],
+        cwd=tmp_path,
+        env=environment(**env),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+bash_only = pytest.mark.skipif(
+    os.name == "nt" or not os.path.exists("/dev/full"), reason="needs Linux's devices"
+)
+
+
+@bash_only
+def test_a_script_whose_reader_has_gone_ends_without_a_word(tmp_path):
+    # The reader goes before the script ends, and so while it writes.
+    done = script(tmp_path, "time.sleep(1)\nprint(1)\nprint(2)\n", "| head -1")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@bash_only
+@pytest.mark.parametrize("last_lines", ["", "print(1)\n"])
+def test_a_script_whose_disk_is_full_ends_with_one_line(tmp_path, last_lines):
+    done = script(tmp_path, last_lines, "> /dev/full")
+    line = "error: cannot write the output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, line)
+
+
+@bash_only
+def test_a_script_shows_escapes_where_characters_cannot_be_shown(tmp_path):
+    done = script(tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "\\xe9 0\n\\xe9 1\n\\xe9 2\n"
+
+
+@bash_only
+def test_a_file_that_a_script_cannot_write_is_one_line(tmp_path):
+    done = script(tmp_path, "replace_file('nowhere/x', '')\n")
+    line = "error: cannot write nowhere/x: No such file or directory\n"
+    assert (done.returncode, done.stderr) == (2, line)
+
+
+@bash_only
+@pytest.mark.parametrize(
+    ("mistake", "last_line"),
+    [
+        ("open('nowhere')", "No such file or directory: 'nowhere'"),
+        ("raise ValueError('mine')", "ValueError: mine"),
+    ],
+)
+def test_a_reader_s_own_mistake_in_a_script_shows_its_traceback(
+    tmp_path, mistake, last_line
+):
+    done = script(tmp_path, mistake + "\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert mistake in done.stderr
+    assert done.stderr.endswith(last_line + "\n")
+
+
+@bash_only
+def test_ctrl_c_in_a_script_says_in_which_of_its_lines_it_was(tmp_path):
+    done = script(
+        tmp_path, "import signal\nx = 1\nsignal.raise_signal(signal.SIGINT)\n"
+    )
+    assert done.returncode in (130, -signal.SIGINT)
+    assert done.stderr.startswith("\nstopped in line 9 of script.py\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_script_leaves_an_editor_its_own_way_to_show_errors(monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", print)
+    terminal.script_manners()
+    assert sys.excepthook is print
 
 
 # Flags
