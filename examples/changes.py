@@ -18,13 +18,14 @@ One change needs a second one to be fair. Plain gradient descent moves a paramet
 lr * gradient, and needs a much larger learning rate than Adam, which moves it by about
 lr. So it is trained with several, and the best of them stands in the table.
 
-To try a line of your own, add a Change to the list, with a piece of the file's text
-that is found there exactly once.
+To try a line of your own, add a Change to the list CHANGES below: a name, the file, a
+piece of its text that is found there exactly once, and what to write in its place.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -36,6 +37,28 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# The package need not be installed. But the process that trains a changed copy is told
+# by PYTHONPATH where that is, and must not find the unchanged package before it.
+if "--child" not in sys.argv:
+    sys.path.insert(0, ROOT)
+
+from microgpt import (  # noqa: E402
+    TrainConfig,
+    as_floats,
+    read_documents,
+    shuffle_and_split,
+    start,
+    token_losses,
+)
+from microgpt.tools.report import counted  # noqa: E402
+from microgpt.tools.terminal import (  # noqa: E402
+    OneLineParser,
+    run_command,
+    say,
+    say_error,
+    write,
+)
+from microgpt.training import train  # noqa: E402
 
 
 class Change(NamedTuple):
@@ -103,6 +126,26 @@ def replace_once(text: str, before: str, after: str) -> str:
     return text.replace(before, after)
 
 
+def changed_text(change: Change) -> str:
+    """Return the text of the file with the change made in it.
+
+    A text that is not found there exactly once: ValueError.
+    """
+    with open(path_of(change), encoding="utf-8") as file:
+        text = file.read()
+    try:
+        return replace_once(text, change.before, change.after)
+    except ValueError as error:
+        raise ValueError(
+            f"the change {change.name!r}, in microgpt/{change.file}: {error}"
+        ) from None
+
+
+def path_of(change: Change) -> str:
+    """Return the path of the file that the change is about."""
+    return os.path.join(ROOT, "microgpt", change.file)
+
+
 def copy_package(folder: str, change: Change | None) -> None:
     """Write the package into folder, with the change made in it (None: as it is)."""
     package = os.path.join(folder, "microgpt")
@@ -110,10 +153,8 @@ def copy_package(folder: str, change: Change | None) -> None:
     shutil.copytree(os.path.join(ROOT, "microgpt"), package, ignore=no_caches)
     if change is not None:
         path = os.path.join(package, change.file)
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
         with open(path, "w", encoding="utf-8") as file:
-            file.write(replace_once(text, change.before, change.after))
+            file.write(changed_text(change))
 
 
 def train_and_measure(
@@ -121,13 +162,9 @@ def train_and_measure(
 ) -> list[list[float]]:
     """Return the surprise at each character of each held-out name, after training.
 
-    This runs in a process of its own, in which `microgpt` is the changed copy: that is
-    why it is imported here and not above. A training that ends in numbers too large to
-    calculate with returns an empty list.
+    This runs in a process of its own, in which `microgpt` is the changed copy. A
+    training that ends in numbers too large to calculate with returns an empty list.
     """
-    from microgpt import TrainConfig, as_floats, read_documents, start, token_losses
-    from microgpt.training import train
-
     documents = read_documents(os.path.join(ROOT, "input.txt"))
     training = TrainConfig(steps=steps, seed=seed, learning_rate=learning_rate)
     run, train_names, held_out_names = start(documents, training)
@@ -147,17 +184,40 @@ def train_and_measure(
 def measure(
     change: Change | None, steps: int, seed: int, learning_rate: float, n_names: int
 ) -> list[list[float]]:
-    """Call train_and_measure in a new process, with the change made to the package."""
+    """Call train_and_measure in a new process, with the change made to the package.
+
+    If the changed package fails, its traceback is shown, and a ValueError names the
+    change.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy_package(folder, change)
         settings = json.dumps([steps, seed, learning_rate, n_names])
         command = [sys.executable, os.path.abspath(__file__), "--child", settings]
         environment = {**os.environ, "PYTHONPATH": folder}
         done = subprocess.run(
-            command, env=environment, cwd=folder, stdout=subprocess.PIPE, check=True
+            command,
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
         )
+    write(done.stderr, stream=sys.stderr)
+    if done.returncode != 0:
+        name = change.name if change else UNCHANGED
+        last_line = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise ValueError(f"{name!r} does not run: {last_line}")
     surprises: list[list[float]] = json.loads(done.stdout)
     return surprises
+
+
+def run_child(settings: str) -> int:
+    """Do in a process of its own what `measure` asks for, and print the surprises."""
+    # What a changed line prints is for the reader, and no part of the answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        surprises = train_and_measure(*json.loads(settings))
+    print(json.dumps(surprises))
+    return 0
 
 
 def mean(surprises: Sequence[Sequence[float]]) -> float:
@@ -166,6 +226,11 @@ def mean(surprises: Sequence[Sequence[float]]) -> float:
         return math.inf
     n_characters = sum([len(name) for name in surprises])
     return sum([sum(name) for name in surprises]) / n_characters
+
+
+def perplexity(loss: float) -> float:
+    """Return exp(loss), or infinity where that is too large for a float."""
+    return math.exp(loss) if loss < 700 else math.inf
 
 
 def standard_error(differences: Sequence[Sequence[float]]) -> float:
@@ -187,34 +252,46 @@ def standard_error(differences: Sequence[Sequence[float]]) -> float:
 
 def line_number(change: Change) -> int:
     """Return the number of the line that the change is about."""
-    path = os.path.join(ROOT, "microgpt", change.file)
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().split("\n")
-    (found,) = [i for i, line in enumerate(lines, start=1) if change.before in line]
-    return found
+    with open(path_of(change), encoding="utf-8") as file:
+        text_before, _, _ = file.read().partition(change.before)
+    return text_before.count("\n") + 1
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Change one line of the book, train, and see what it was worth."
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = OneLineParser(
+        prog="python examples/changes.py",
+        description="Change one line of the book, train, and see what it was worth. To "
+        "try a line of your own, add a Change to the list CHANGES in this file: a "
+        "name, the file, a piece of its text that is found there exactly once, and "
+        "what to write in its place.",
+        allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--steps", type=int, default=500, help="steps of training (default: 500)")
-    add("--seed", type=int, default=42, help="another seed, other numbers (default 42)")
-    add("--names", type=int, default=500, help="names to measure on (default: 500)")
-    add("--child", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.steps < 1 or args.seed < 0 or args.names < 2:
-        parser.error("give 1 step or more, a seed of 0 or more, and 2 names or more")
+    text = "steps of training (default: 500)"
+    add("--steps", metavar="N", type=int, default=500, help=text)
+    text = "another seed, other numbers (default: 42)"
+    add("--seed", metavar="N", type=int, default=42, help=text)
+    text = "measure on at most so many held-out names (default: 500)"
+    add("--names", metavar="N", type=int, default=500, help=text)
+    args = parser.parse_args(argv)
+    for name, least in ("steps", 1), ("seed", 0), ("names", 2):
+        number = vars(args)[name]
+        if number < least:
+            raise ValueError(f"--{name} is {number}: make it {least} or more")
     return args
 
 
-def main() -> None:
+UNCHANGED = "the model as it is"
+
+
+def command(argv: Sequence[str] | None) -> int:
     """Train the unchanged model and each changed one, and print the table."""
-    args = parse_arguments()
-    if args.child:
-        print(json.dumps(train_and_measure(*json.loads(args.child))))
-        return
+    args = parse_arguments(argv)
+    for change in CHANGES:
+        changed_text(change)  # says what is wrong with it before anything is trained
+    documents = read_documents(os.path.join(ROOT, "input.txt"))
+    _, _, held_out_names = shuffle_and_split(documents, TrainConfig())
+    n_names = min(args.names, len(held_out_names))
 
     n_runs = 1 + sum([len(change.learning_rates) for change in CHANGES])
     n_done = 0
@@ -222,15 +299,16 @@ def main() -> None:
     def measured(change: Change | None, learning_rate: float) -> list[list[float]]:
         nonlocal n_done
         n_done += 1
-        name = change.name if change else "the model as it is"
-        print(f"[{n_done}/{n_runs}] {name}, lr {learning_rate}", file=sys.stderr)
-        return measure(change, args.steps, args.seed, learning_rate, args.names)
+        name = change.name if change else UNCHANGED
+        say_error(f"[{n_done}/{n_runs}] {name}, lr {learning_rate}")
+        return measure(change, args.steps, args.seed, learning_rate, n_names)
 
-    print(f"{args.steps} steps, {args.names} held-out names, seed {args.seed}")
-    print(f"{'':50}{'loss':>6}{'perplexity':>12}{'difference':>18}")
+    sizes = f"{counted(args.steps, 'step')}, {counted(n_names, 'held-out name')}"
+    say(f"{sizes}, seed {args.seed}")
+    say(f"{'':50}{'loss':>6}{'perplexity':>12}{'difference':>18}")
     unchanged = measured(None, learning_rate=0.01)
     loss = mean(unchanged)
-    print(f"{'the model as it is':50}{loss:6.3f}{math.exp(loss):12.1f}", flush=True)
+    say(f"{UNCHANGED:50}{loss:6.3f}{perplexity(loss):12.1f}")
     for change in CHANGES:
         tried = {}
         for learning_rate in change.learning_rates:
@@ -242,17 +320,22 @@ def main() -> None:
         for name_now, name_before in zip(tried[best_rate], unchanged):
             differences.append([a - b for a, b in zip(name_now, name_before)])
         difference = f"{mean(differences):+.3f} ± {standard_error(differences):.3f}"
-        print(
-            f"\n{change.name:50}{loss:6.3f}{math.exp(loss):12.1f}{difference:>18}\n"
+        say(
+            f"\n{change.name:50}{loss:6.3f}{perplexity(loss):12.1f}{difference:>18}\n"
             f"    microgpt/{change.file}, line {line_number(change)}\n"
             f"    - {change.before}\n"
-            f"    + {change.after}",
-            flush=True,
+            f"    + {change.after}"
         )
         if len(losses) > 1:
             results = [f"{rate:g}: {loss:.3f}" for rate, loss in losses.items()]
-            print(f"    loss by learning rate: {', '.join(results)}", flush=True)
+            say(f"    loss by learning rate: {', '.join(results)}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `python examples/changes.py`; return its exit code."""
+    return run_command(lambda: command(argv))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_child(sys.argv[2]) if sys.argv[1:2] == ["--child"] else main())

@@ -15,6 +15,7 @@ import pytest
 
 from microgpt import TrainConfig, held_out_loss, read_documents, start
 from microgpt.training import train
+from tests.helpers import assert_one_line_error, call, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "changes.py"
@@ -59,6 +60,99 @@ def test_a_change_replaces_one_line_of_the_book_and_nothing_else(
 def test_text_that_is_not_found_exactly_once_is_not_replaced(text: str) -> None:
     with pytest.raises(ValueError, match=f"found {text.count('x = 1')} times"):
         changes.replace_once(text, "x = 1", "x = 2")
+
+
+MINE = changes.Change("my own", "model.py", "x = rmsnorm(x)", "x = rmsnorm(y)")
+
+
+def watched(monkeypatch, *own: object) -> list[str]:
+    """Put these changes in the list; return whose measurements are asked for."""
+    asked: list[str] = []
+
+    def measure(change, *settings):
+        asked.append(change.name if change else "as it is")
+        return [[1.0], [2.0]]
+
+    monkeypatch.setattr(changes, "measure", measure)
+    monkeypatch.setattr(changes, "CHANGES", list(own))
+    return asked
+
+
+def test_a_text_that_is_not_found_is_named_before_anything_is_trained(
+    monkeypatch, capsys
+) -> None:
+    asked = watched(monkeypatch, MINE, MINE._replace(name="typo", before="x = rms(x)"))
+    outcome = call(capsys, changes.main)
+    assert_one_line_error(outcome, "'typo'", "microgpt/model.py", "found 0 times")
+    assert asked == []
+
+
+def test_the_numbers_of_names_and_steps_are_those_that_are_used(
+    monkeypatch, capsys
+) -> None:
+    watched(monkeypatch)
+    first_line = call(capsys, changes.main, "--steps", 1, "--names", 5000).out
+    # A tenth of 41,833 names is held out.
+    assert first_line.startswith("1 step, 4,183 held-out names, seed 42\n")
+    assert call(capsys, changes.main).out.startswith("500 steps, 500 held-out names")
+
+
+@pytest.mark.parametrize(
+    "flags", [("--steps", 0), ("--seed", -1), ("--names", 1), ("--colour", "red")]
+)
+def test_bad_flags_are_named_in_one_line(capsys, flags) -> None:
+    assert_one_line_error(call(capsys, changes.main, *flags), flags[0])
+
+
+def test_a_change_of_several_lines_has_the_number_of_the_first() -> None:
+    text = (ROOT / "microgpt" / "model.py").read_text(encoding="utf-8")
+    before = "\n".join(text.split("\n")[9:12])
+    assert changes.line_number(MINE._replace(before=before)) == 10
+
+
+def test_the_help_says_how_to_add_a_change(capsys) -> None:
+    outcome = call(capsys, changes.main, "--help")
+    assert "add a Change to the list CHANGES" in " ".join(outcome.out.split())
+
+
+@pytest.mark.slow
+def test_a_change_that_does_not_run_shows_one_traceback_and_is_named_last(
+    capsys,
+) -> None:
+    with pytest.raises(ValueError, match="'my own' does not run: NameError: name 'y'"):
+        changes.measure(MINE, steps=1, seed=42, learning_rate=0.01, n_names=2)
+    err = capsys.readouterr().err
+    assert err.count("Traceback") == 1
+    assert "x = rmsnorm(y)" in err
+
+
+@pytest.mark.slow
+def test_what_a_change_prints_is_shown_and_does_no_harm(capsys) -> None:
+    printing = MINE._replace(after="print('hello'); x = rmsnorm(x)")
+    settings = {"steps": 1, "seed": 42, "learning_rate": 0.01, "n_names": 2}
+    surprises = changes.measure(printing, **settings)
+    assert "hello\n" in capsys.readouterr().err
+    assert surprises == changes.measure(None, **settings)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs a pipe of a shell")
+def test_in_a_plain_clone_a_reader_who_goes_away_and_ascii_are_no_traceback(
+    tmp_path,
+) -> None:
+    plain = {**environment(), "PYTHONIOENCODING": "ascii"}
+    del plain["PYTHONPATH"]
+    for then, code in ("| head -1", 1), ("| grep -q ReLU.in", 1), ("| grep xb1", 0):
+        line = f'"{sys.executable}" "{SCRIPT}" --steps 1 --names 2 {then}'
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            cwd=tmp_path,
+            env=plain,
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert done.returncode == code, done
+        assert [line for line in done.stderr.splitlines() if line[0] != "["] == []
 
 
 def test_the_mean_counts_characters_and_its_error_counts_names() -> None:
