@@ -90,9 +90,10 @@ class TrainConfig:
         for name in ("learning_rate", "weight_decay", "grad_clip", "val_fraction"):
             number = getattr(self, name)
             if type(number) not in (int, float) or not 0 <= number < math.inf:
-                raise ValueError(f"{name} is {number!r}: make it a number, 0 or more")
+                enough = "above 0" if name == "learning_rate" else "0 or more"
+                raise ValueError(f"{name} is {number!r}: make it a number, {enough}")
         if self.learning_rate == 0:
-            raise ValueError("learning_rate is 0: make it more, or nothing is learnt")
+            raise ValueError("learning_rate is 0: make it above 0, to learn anything")
         if self.val_fraction >= 1:
             raise ValueError(
                 f"val_fraction is {self.val_fraction}: make it less than 1, "

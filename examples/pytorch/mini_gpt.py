@@ -237,9 +237,14 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, An
         if number is not None and number < least:
             flag = "--" + name.replace("_", "-")
             raise ValueError(f"{flag} is {number}: make it {least} or more")
-    token_probabilities([0.0], temperature=args.temperature)  # says if it is no good
-    if not args.out or vars(args).get("data") == "":
-        raise ValueError("--out and --data cannot be empty: name a folder, and a file")
+    if not 0 < args.temperature < math.inf:
+        raise ValueError(
+            f"--temperature is {args.temperature}: make it a finite number above 0"
+        )
+    if args.out == "":
+        raise ValueError("--out is empty: name a folder, or do without --out")
+    if vars(args).get("data") == "":
+        raise ValueError("--data is empty: name a file, or do without --data")
     given = {name: vars(args)[name] for name in FLAGS if name in vars(args)}
     if "running_text" in vars(args):
         given["running_text"] = True
@@ -284,7 +289,7 @@ def flags_are_named() -> Iterator[None]:
     except ValueError as error:
         names = "|".join(FLAGS)
         text = re.sub(
-            rf"(?<![\w/.-])({names})(?= is )",
+            rf"(?<![\w/.-])({names})(?= is | \d)",
             lambda found: "--" + found[0].replace("_", "-"),
             str(error),
         )
@@ -354,9 +359,14 @@ def _resumed(path: str, given: dict[str, Any], place: Place) -> MiniRun:
     settings.pop("data", None)  # it may have moved; its fingerprint is compared
     for name, setting in settings.items():
         if setting != saved[name]:
+            was = {
+                "tied": "without --untied",
+                "whole_batch": f"with {saved['whole_batch']} examples in a step",
+                "running_text": "without --running-text",
+            }.get(name, f"with --{name.replace('_', '-')} {saved[name]}")
             raise ValueError(
-                f"{path} was trained with {name} {saved[name]}, which cannot change: "
-                "leave that flag out, or train anew without --resume"
+                f"{path} was trained {was}, which cannot change: leave that flag out, "
+                "or train anew without --resume"
             )
     if run.training.whole_batch % place.world:
         raise ValueError(
@@ -373,8 +383,10 @@ def _resumed(path: str, given: dict[str, Any], place: Place) -> MiniRun:
 def _make_folder(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot make {folder!r}: {error}") from None
+    except OSError as error:
+        raise ValueError(f"cannot make {folder!r}: {error.strerror}") from None
+    except ValueError:  # a zero byte, or half a character
+        raise ValueError(f"no folder can be called {folder!r}") from None
 
 
 class Teller:

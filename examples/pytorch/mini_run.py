@@ -73,15 +73,18 @@ class MiniTraining:
         for name in ("learning_rate", "weight_decay", "grad_clip"):
             number = getattr(self, name)
             if type(number) not in (int, float) or not 0 <= number < math.inf:
-                raise ValueError(f"{name} is {number!r}: make it a number, 0 or more")
+                enough = "above 0" if name == "learning_rate" else "0 or more"
+                raise ValueError(f"{name} is {number!r}: make it a number, {enough}")
         if self.learning_rate == 0:
-            raise ValueError("learning_rate is 0: make it more, or nothing is learnt")
+            raise ValueError("learning_rate is 0: make it above 0, to learn anything")
         for name in ("last_rate", "val_fraction"):
             number = getattr(self, name)
             if type(number) not in (int, float) or not 0 <= number <= 1:
                 raise ValueError(f"{name} is {number!r}: make it from 0 to 1")
         if not 0 < self.val_fraction < 1:
-            raise ValueError("val_fraction has to be between 0 and 1")
+            raise ValueError(
+                f"val_fraction is {self.val_fraction}: make it more than 0, less than 1"
+            )
         if type(self.data) is not str or type(self.running_text) is not bool:
             raise ValueError("data is text, and running_text True or False")
         if self.precision not in PRECISIONS:

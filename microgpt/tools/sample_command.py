@@ -14,6 +14,7 @@ from microgpt.model import as_floats
 from microgpt.sampling import likeliest, next_tokens, token_probabilities
 from microgpt.tools.checkpoint import load_checkpoint
 from microgpt.tools.draw import bars
+from microgpt.tools.folder import CHECKPOINT
 from microgpt.tools.terminal import OneLineParser, run_command, say, shown
 
 
@@ -69,8 +70,9 @@ def _command(argv: Sequence[str] | None) -> int:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    path = os.path.join("out", "checkpoint.json")
-    add("--checkpoint", metavar="FILE", default=path, help=f"default: {path}")
+    path = os.path.join("out", CHECKPOINT)
+    text = f"the file, or the folder that it is in (default: {path})"
+    add("--checkpoint", metavar="FILE", default=path, help=text)
     add("--n", metavar="N", type=int, default=20, help="samples (default: 20)")
     text = "the beginning of every sample (default: none)"
     add("--prompt", metavar="TEXT", default="", help=text)
@@ -80,7 +82,12 @@ def _command(argv: Sequence[str] | None) -> int:
     if args.n < 1:
         raise ValueError(f"--n is {args.n}: make it 1 or more")
     how, rng = sampling_settings(args)
-    run = load_checkpoint(args.checkpoint)
+    if args.checkpoint == "":
+        raise ValueError("--checkpoint is empty: name a file, or do without it")
+    path = args.checkpoint
+    if os.path.isdir(path):
+        path = os.path.join(path, CHECKPOINT)
+    run = load_checkpoint(path)
     block_size = run.config.block_size
     if len(args.prompt) >= block_size:
         raise ValueError(

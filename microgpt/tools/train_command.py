@@ -159,9 +159,9 @@ def _parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, An
         if type(setting) is int and setting > LARGEST:
             raise ValueError(f"{flag_of(name)} is {setting}: make it smaller")
     if given.get("data") == "":
-        raise ValueError("--data is empty: name a file, or leave --data out")
+        raise ValueError("--data is empty: name a file, or do without --data")
     if args.out == "":
-        raise ValueError("--out is empty: name a folder, or leave --out out")
+        raise ValueError("--out is empty: name a folder, or do without --out")
     return args, given
 
 

@@ -91,6 +91,14 @@ def test_the_command_reads_the_checkpoint_of_the_folder_out(
     save_checkpoint(str(tmp_path / "out" / "checkpoint.json"), run)
     monkeypatch.chdir(tmp_path)
     assert call(capsys, main, "--n", 2).out == sampled(run, 2)
+    folder = str(tmp_path / "out")
+    outcome = call(capsys, main, "--n", 2, "--checkpoint", folder)
+    assert outcome == (0, sampled(run, 2), "")
+
+
+def test_a_checkpoint_without_a_name_is_no_file_that_is_missing(capsys):
+    outcome = call(capsys, main, "--checkpoint", "")
+    assert_one_line_error(outcome, "--checkpoint is empty: name a file")
 
 
 @pytest.mark.parametrize(
