@@ -61,7 +61,7 @@ def rows() -> list[tuple[str, list[str]]]:
             f"memory a GPU, dealt out to {N_SHARDS}",
             [f"{BYTES * n / N_SHARDS / 1e9:.1f} GB" for n in sizes],
         ),
-        ("tokens to train on", [f"{TOKENS * n / 1e9:.0f} billion" for n in sizes]),
+        ("tokens to train on", [f"{TOKENS * n / 1e9:.1f} billion" for n in sizes]),
         ("tokens a second needed, for a week", [f"{speed:,.0f}" for speed in needed]),
         ("tokens a second of one A100", [f"{speed:,.0f}" for speed in of_a_gpu]),
         (

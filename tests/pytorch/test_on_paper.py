@@ -38,9 +38,10 @@ def test_the_sizes_are_counted_from_the_configurations(on_paper):
 
 def test_the_smallest_gpt2_worked_out_by_hand(on_paper):
     column = {what: cells[0] for what, cells in on_paper.rows()}
-    # 124.4 million * 16 bytes = 1.99 GB. 20 tokens for each: 2.49 billion.
+    # 124.4 million * 16 bytes = 1.99 GB. 20 tokens for each: 2.49 billion, which the
+    # table and the text of the README both round to 2.5.
     assert column["memory for weights, gradients and AdamW"] == "2 GB"
-    assert column["tokens to train on"] == "2 billion"
+    assert column["tokens to train on"] == "2.5 billion"
     # 2.4888 billion tokens in 604,800 seconds.
     assert column["tokens a second needed, for a week"] == "4,115"
     # 124.8e12 operations a second / (6 * 124.44e6) = 167,149 tokens a second.
