@@ -521,8 +521,9 @@ def trained(n_steps: int, text: str) -> tuple[Run, list[tuple[int, int, Trace]]]
     states = [(0, 0, trace(run, text))]  # bad text is found here, before training
     if n_steps:
         progress = Progress("step", n_steps, every=max(1, n_steps // 5))
-        for loss in train(run, train_documents):
-            progress.show(run.step, f", loss {loss:.3f}")
+        for _ in train(run, train_documents):
+            recent = run.losses[-50:]  # as microgpt.train shows it
+            progress.show(run.step, f", loss {sum(recent) / len(recent):.3f}")
             if run.step in SNAPSHOTS or run.step == n_steps:
                 states.append((0, run.step, trace(run, text)))
         progress.finish()
