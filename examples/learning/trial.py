@@ -16,7 +16,7 @@ import re
 import traceback
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from learning.pieces import Piece
 from learning.source import find_class, find_function, package_source
@@ -24,6 +24,13 @@ from learning.source import find_class, find_function, package_source
 # What comes of it, or an error's kind or words, or a function that looks at what came;
 # and the sentence that names the mistake.
 Mistake = tuple[Any, str]
+
+
+class Stopped(NamedTuple):
+    """Errors of some kinds, which are the mistake only if `when()` says so."""
+
+    kinds: tuple[type[BaseException], ...]
+    when: Callable[[], bool]
 
 
 class Trial:
@@ -108,6 +115,8 @@ class Trial:
         for wrong, sentence in mistakes:
             if isinstance(wrong, type) and issubclass(wrong, BaseException):
                 found = isinstance(error, wrong)
+            elif isinstance(wrong, Stopped):
+                found = isinstance(error, wrong.kinds) and wrong.when()
             elif error is not None:
                 found = isinstance(wrong, str) and wrong in said(error)
             elif callable(wrong):
