@@ -561,7 +561,6 @@ def train(trial: Trial, book: Book) -> None:
         "six steps, one name each: the losses",
         losses,
         right,
-        *[(reference(mistake), says) for mistake, says in sentences.items()],
         (
             began_with_another,
             "the first step took another document than documents[0]: go through the "
@@ -582,6 +581,7 @@ def train(trial: Trial, book: Book) -> None:
             "yield plain numbers (loss.data), and not Values.",
         ),
         if_slow="the loop does not end: it goes to training.steps.",
+        more=lambda: [(reference(name), says) for name, says in sentences.items()],
     )
     batch = {
         "sum": "the gradients of a batch were added up: divide each loss by batch_size "
@@ -599,8 +599,10 @@ def train(trial: Trial, book: Book) -> None:
         "six steps, three names each: the losses",
         lambda: losses(batch_size=3),
         reference(batch_size=3),
-        *[(reference(m, batch_size=3), says) for m, says in batch.items()],
         (IndexError, "the list ends: begin again with i % len(documents)."),
+        more=lambda: [
+            (reference(name, batch_size=3), says) for name, says in batch.items()
+        ],
     )
     trial.case(
         "three steps, three names each, grad_clip=0.01: the losses",

@@ -61,13 +61,15 @@ class Trial:
         because: str = "",
         rel: float = 1e-9,
         if_slow: str = "",
+        more: Callable[[], Sequence[Mistake]] = tuple,
     ) -> None:
         """Try one case.
 
         `expected` may be an exception class. `of` is the function that it is about: the
         case is left out while that is not written. `because` says how a person gets the
         expected number. With `if_slow`, which names the mistake that takes for ever,
-        the case is tried only if all is well up to here.
+        the case is tried only if all is well up to here. `more` gives further mistakes,
+        which are looked at first; it is called only if what came is wrong.
         """
         if of in self.unwritten or any(f["mistake"] for f in self.failures):
             return
@@ -88,7 +90,7 @@ class Trial:
                 return
         elif error is None and same(came, expected, rel):
             return
-        mistake = self._mistake(came, error, mistakes, rel)
+        mistake = self._mistake(came, error, [*more(), *mistakes], rel)
         self.failures.append(
             {
                 "call": call,
