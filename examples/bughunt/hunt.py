@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "course"))
 from checks import BUGS, Bug, Show  # noqa: E402
 
 from microgpt.tools.terminal import OneLineParser, run_command  # noqa: E402
+from microgpt.tools.train_command import _quoted  # noqa: E402
 from microgpt.training import collector_paused  # noqa: E402
 
 
@@ -80,8 +81,8 @@ def hunt_one(number: int, folder: str, with_hint: bool) -> bool:
     return gone
 
 
-def hunt_all(folder: str) -> bool:
-    """Print the list of bugs, found or not found yet."""
+def hunt_all(folder: str, called_as: str) -> bool:
+    """Print the list of bugs, found or not found yet, and how to go on."""
     gone = []
     for number, bug in enumerate(BUGS, start=1):
         gone.append(is_gone(bug, folder, lambda line: None))
@@ -90,12 +91,18 @@ def hunt_all(folder: str) -> bool:
     print(f"{sum(gone)} of {len(BUGS)} found")
     if not all(gone):
         number = gone.index(False) + 1
-        print(f"the next: python {sys.argv[0]} {number}")
+        print(f"the next: {called_as} {number}")
     return all(gone)
 
 
-def main(argv: Sequence[str] | None = None, folder: str = HERE) -> int:
-    """Run the hunt on the files in folder; return the exit code."""
+def main(
+    argv: Sequence[str] | None = None, folder: str = HERE, called_as: str = ""
+) -> int:
+    """Run the hunt on the files in folder; return the exit code.
+
+    `called_as` is how the reader calls it, if not by the name of this file.
+    """
+    called_as = called_as or f"python {_quoted(sys.argv[0])}"
 
     def command() -> int:
         parser = OneLineParser(
@@ -112,7 +119,7 @@ def main(argv: Sequence[str] | None = None, folder: str = HERE) -> int:
         if number is None:
             if args.hint:
                 raise ValueError("--hint is for one bug: give its number as well")
-            return 0 if hunt_all(folder) else 1
+            return 0 if hunt_all(folder, called_as) else 1
         if not 1 <= number <= len(BUGS):
             raise ValueError(f"no bug {number}: give a number from 1 to {len(BUGS)}")
         return 0 if hunt_one(number, folder, args.hint) else 1

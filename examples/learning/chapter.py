@@ -67,7 +67,7 @@ def ask_again(parts: list[Part], part: Part, progress: Progress, ask_for: Ask) -
         answer["right"] = is_right(question, said)
         answer.setdefault("asked_in", []).append(part.title)
         progress.save()
-        compare(question, said, f"{number}.")
+        compare(question, said)
     say("")
 
 

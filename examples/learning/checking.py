@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import os
 import sys
 import textwrap
@@ -15,7 +16,12 @@ from learning.milestones import reach_milestones
 from learning.pieces import PIECES, Piece
 from learning.progress import Progress
 from learning.questions import say_wrapped
-from learning.source import find_function, function_text, package_source
+from learning.source import (
+    find_function,
+    function_text,
+    function_texts,
+    package_source,
+)
 from microgpt.tools.terminal import say, terminal_columns
 
 
@@ -36,7 +42,8 @@ def check_one(folder: str, piece: Piece, progress: Progress) -> bool:
     """Judge a piece, and say what came of it and what is next."""
     verdict = judge(folder, piece)
     was_solved = progress.is_solved(piece.name)
-    keep(verdict, progress)
+    keep(verdict, folder, progress)
+    warn_of_broken(folder, piece, progress)
     if verdict.state == "right":
         say_wrapped(f"{piece.name}: right.")
         say_verdict(verdict)
@@ -90,13 +97,43 @@ def place_of(folder: str, piece: Piece, function_name: str) -> tuple[str, str]:
     return (name if names else piece.name), place
 
 
-def keep(verdict: Verdict, progress: Progress) -> None:
+def keep(verdict: Verdict, folder: str, progress: Progress) -> None:
     """Keep in the progress whether the piece is solved, if that has changed."""
     solved = verdict.state == "right"
     name = verdict.piece.name
-    if solved != progress.is_solved(name):
-        progress.piece(name)["solved"] = solved
+    text = hash_of(folder, verdict.piece) if solved else ""
+    known = progress.pieces.get(name, {})
+    if solved != progress.is_solved(name) or (solved and text != known.get("text")):
+        progress.piece(name).update(solved=solved, text=text)
         progress.save()
+
+
+def hash_of(folder: str, piece: Piece) -> str:
+    """Return a hash of what the reader wrote for a piece; "" if it cannot be read."""
+    try:
+        with open(path_of(folder, piece), encoding="utf-8") as file:
+            text = function_texts(file.read(), piece.functions)
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def warn_of_broken(folder: str, current: Piece, progress: Progress) -> None:
+    """Judge those solved pieces again whose text has changed since, and warn.
+
+    To compare a hash is quick; only what has changed is judged.
+    """
+    for piece in PIECES:
+        known = progress.pieces.get(piece.name, {}).get("text")
+        if piece is current or not known or not progress.is_solved(piece.name):
+            continue
+        text = hash_of(folder, piece)
+        if not text or text == known:
+            continue
+        verdict = judge(folder, piece)
+        keep(verdict, folder, progress)
+        if verdict.state != "right":
+            say_wrapped(f"(Mind: {piece.name} was right, and is not any more.)")
 
 
 def check_all(folder: str, progress: Progress) -> int:
@@ -105,7 +142,7 @@ def check_all(folder: str, progress: Progress) -> int:
     n_right = 0
     for piece in PIECES:
         verdict = judge(folder, piece)
-        keep(verdict, progress)
+        keep(verdict, folder, progress)
         n_right += verdict.state == "right"
         line = "right" if verdict.state == "right" else verdict.in_one_line
         short_line = textwrap.shorten(line, max(columns - 21, 20), placeholder=" …")

@@ -11,11 +11,21 @@ from collections.abc import Sequence
 from learning import chapter as chapters
 from learning import checking
 from learning.build import build
-from learning.course_map import EXAMPLES, MY, Part, call, find, read_map, short
+from learning.course_map import (
+    EXAMPLES,
+    MY,
+    Part,
+    call,
+    counted,
+    find,
+    read_map,
+    short,
+)
 from learning.milestones import train_own
 from learning.pieces import PIECES, find_piece
 from learning.progress import Progress
 from learning.questions import Ask, ask_on_terminal, need_terminal, say_wrapped
+from learning.source import PACKAGE
 from microgpt.tools.terminal import (
     OneLineParser,
     cut,
@@ -64,6 +74,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     text = "check: check again whenever you save, until Ctrl-C"
     add("--watch", action="store_true", help=text)
     args = parser.parse_intermixed_args(arguments)
+    if not args.folder:
+        raise ValueError("--folder is empty: name a folder, or leave it out")
     if args.what != "check":
         for flag in ("hint", "solution", "all", "watch"):
             if getattr(args, flag):
@@ -109,13 +121,14 @@ def write_package(folder: str) -> int:
     written, kept = build(folder)
     target = short(os.path.join(folder, "microgpt"))
     if kept:
-        say_wrapped(f"Left as they were, since they exist: {len(kept)} files.")
+        say_wrapped(f"Already there, and not touched: {counted(len(kept), 'file')}.")
     if written:
         n_functions = sum(len(piece.functions) for piece in PIECES)
+        say_wrapped(f"Written to {target}: {counted(len(written), 'file')}.")
         say_wrapped(
-            f"Written to {target}: {len(written)} files. They are the package itself, "
-            f"but for the bodies of {n_functions} functions, which make {len(PIECES)} "
-            "pieces. In the place of each stands: raise NotImplementedError"
+            "Your package is ours, but for the bodies of "
+            f"{n_functions} functions, which make {len(PIECES)} pieces. In the place "
+            "of each that you have not written stands: raise NotImplementedError"
         )
     else:
         say_wrapped("Nothing was missing, so nothing was written.")
@@ -137,7 +150,7 @@ def write_package(folder: str) -> int:
 
 
 def need_package(folder: str) -> None:
-    """Raise a ValueError if the reader has no package yet."""
+    """Raise a ValueError if the reader has no package yet, or means ours."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise ValueError(f"{short(folder)} is a file, not a folder")
     package = os.path.join(folder, "microgpt")
@@ -145,6 +158,8 @@ def need_package(folder: str) -> None:
         raise ValueError(
             f"there is no {short(package)} yet: {call('build', folder)} writes it"
         )
+    if os.path.realpath(package) == os.path.realpath(PACKAGE):
+        raise ValueError(f"{short(folder)} holds the package itself: give another")
 
 
 def check(args: argparse.Namespace, progress: Progress) -> int:
@@ -246,5 +261,5 @@ def hunt(arguments: Sequence[str]) -> int:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, folder)  # it imports its checks from there
     spec.loader.exec_module(module)
-    code: int = module.main(arguments)
+    code: int = module.main(arguments, called_as=call("hunt", MY))
     return code

@@ -103,5 +103,19 @@ def short(path: str) -> str:
 
 def call(words: str, folder: str) -> str:
     """Return how this program is called from where the reader stands."""
-    line = f"python {short(os.path.join(EXAMPLES, 'learn.py'))} {words}"
-    return line if folder == MY else f"{line} --folder {folder}"
+    # Not at the top: where the reader's package is judged, this file is imported before
+    # the name microgpt stands for theirs.
+    from microgpt.tools.train_command import _quoted
+
+    program = _quoted(short(os.path.join(EXAMPLES, "learn.py")))
+    line = f"python {program} {words}"
+    if folder == MY:
+        return line
+    # After "=", a name that begins with a dash is not taken for a flag.
+    between = "=" if folder.startswith("-") else " "
+    return f"{line} --folder{between}{_quoted(folder)}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return "1 file", "2 files"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -22,7 +22,8 @@ class Progress:
 
     chapters     by name: {"done": whether it was run to its end, "answers": …}; the
                  answers by question: {"said": …, "right": …, "asked_in": …}
-    pieces       by name: {"solved": …, "hints": how many were shown}
+    pieces       by name: {"solved": …, "hints": how many were shown, "text": the hash
+                 of what was judged to be right}
     milestones   the names of those reached
     """
 

@@ -202,13 +202,17 @@ def written(question: Question, answer: Any) -> str:
     return f"{answer:,.4g}{unit}" if abs(answer) < 1000 else f"{answer:,.0f}{unit}"
 
 
-def compare(question: Question, said: Any, number: str) -> None:
-    """Show a prediction beside the result, and why it is so."""
+def compare(question: Question, said: Any, number: str = "") -> None:
+    """Show a prediction beside the result, and why it is so.
+
+    Without a number the question itself is left out, since it was asked just before.
+    """
     verdict = "right" if is_right(question, said) else "no guess"
     if said is not None and verdict != "right":
         verdict = "not so"
-    say("")
-    say_wrapped(question["question"], indent="   ", first=f"{number:<3}")
+    if number:
+        say("")
+        say_wrapped(question["question"], indent="   ", first=f"{number:<3}")
     say_wrapped(written(question, said), indent=" " * 16, first="   you said:    ")
     say_wrapped(
         f"{written(question, question['answer'])}   ({verdict})",

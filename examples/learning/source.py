@@ -68,6 +68,16 @@ def is_unwritten(function: Function) -> bool:
     return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
 
 
+def function_texts(source: str, names: Sequence[str]) -> str:
+    """Return the lines of these functions, one after the other."""
+    tree, lines, found = ast.parse(source), source.split("\n"), []
+    for name in names:
+        function = find_function(tree, name)
+        if function is not None:
+            found.extend(lines[function.lineno - 1 : function.end_lineno])
+    return "\n".join(found)
+
+
 def function_text(source: str, name: str) -> str:
     """Return the lines of a function in source; "" if it is not there."""
     try:

@@ -16,7 +16,7 @@ import re
 import traceback
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from learning.pieces import Piece
 from learning.source import find_class, find_function, package_source
@@ -24,6 +24,13 @@ from learning.source import find_class, find_function, package_source
 # What comes of it, or an error's kind or words, or a function that looks at what came;
 # and the sentence that names the mistake.
 Mistake = tuple[Any, str]
+
+
+class Stopped(NamedTuple):
+    """Errors of some kinds, which are the mistake only if `when()` says so."""
+
+    kinds: tuple[type[BaseException], ...]
+    when: Callable[[], bool]
 
 
 class Trial:
@@ -54,13 +61,15 @@ class Trial:
         because: str = "",
         rel: float = 1e-9,
         if_slow: str = "",
+        more: Callable[[], Sequence[Mistake]] = tuple,
     ) -> None:
         """Try one case.
 
         `expected` may be an exception class. `of` is the function that it is about: the
         case is left out while that is not written. `because` says how a person gets the
         expected number. With `if_slow`, which names the mistake that takes for ever,
-        the case is tried only if all is well up to here.
+        the case is tried only if all is well up to here. `more` gives further mistakes,
+        which are looked at first; it is called only if what came is wrong.
         """
         if of in self.unwritten or any(f["mistake"] for f in self.failures):
             return
@@ -81,7 +90,7 @@ class Trial:
                 return
         elif error is None and same(came, expected, rel):
             return
-        mistake = self._mistake(came, error, mistakes, rel)
+        mistake = self._mistake(came, error, [*more(), *mistakes], rel)
         self.failures.append(
             {
                 "call": call,
@@ -108,6 +117,8 @@ class Trial:
         for wrong, sentence in mistakes:
             if isinstance(wrong, type) and issubclass(wrong, BaseException):
                 found = isinstance(error, wrong)
+            elif isinstance(wrong, Stopped):
+                found = isinstance(error, wrong.kinds) and wrong.when()
             elif error is not None:
                 found = isinstance(wrong, str) and wrong in said(error)
             elif callable(wrong):

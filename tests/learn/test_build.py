@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import shlex
 
 import pytest
-from learning import build, source
+from learning import build, course_map, source
 from learning.command import main
 from learning.pieces import PIECES, find_piece
 
@@ -59,7 +61,30 @@ def test_build_writes_the_whole_package_and_never_writes_over_a_file(tmp_path, c
     assert main(["build", "--folder", str(folder)]) == 0
     assert mine.read_text() == "# mine\n"
     assert "raise NotImplementedError" in (folder / "microgpt" / "adam.py").read_text()
-    assert ": 1 files." in capfd.readouterr().out.replace("\n", " ")
+    assert ": 1 file." in capfd.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="quoted as Unix shells want it")
+def test_suggested_commands_can_be_pasted_where_a_path_has_a_space(
+    tmp_path, monkeypatch, capfd
+):
+    folder = tmp_path / "my own"
+    assert main(["build", "--folder", str(folder)]) == 0
+    last_lines = capfd.readouterr().out.splitlines()
+    [command] = [line for line in last_lines if line.startswith("  python")]
+    assert shlex.split(command)[-3:] == ["check", "--folder", str(folder)]
+    monkeypatch.setattr(course_map, "EXAMPLES", str(tmp_path / "a copy" / "examples"))
+    program = shlex.split(course_map.call("4", course_map.MY))[1]
+    assert program.endswith(os.path.join("a copy", "examples", "learn.py"))
+    assert course_map.call("4", "-my").endswith("--folder=-my")
+
+
+@pytest.mark.parametrize("what", ["check", "train"])
+def test_the_book_itself_is_not_judged(what, capfd):
+    assert main([what, "--folder", str(ROOT)]) == 2
+    assert "holds the package itself" in capfd.readouterr().err
+    assert main([what, "--folder", ""]) == 2
+    assert "--folder is empty" in capfd.readouterr().err
 
 
 def test_build_does_not_write_into_the_package_itself(capfd):

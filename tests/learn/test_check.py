@@ -1,7 +1,10 @@
 """`check` rejects what is wrong, names the mistake, and accepts what is right.
 
 The wrong and the right versions are in versions/, one file a piece. Each begins with
-"# wrong: …" and "# says: …" (what the message has to say) or with "# right: …".
+"# wrong: …" and "# says: …" (what the message has to say) or with "# right: …". More
+wrong ones are in slips.txt, each as a change to the package's own text: its lines "-"
+are replaced by its lines "+", and "..", if it is there, begins another replacement. A
+slip says what is said of it, or "names nothing": then no mistake may be named.
 """
 
 from __future__ import annotations
@@ -66,6 +69,46 @@ def with_function(module, name, text, content=None):
     return "\n".join(lines)
 
 
+class Slip(NamedTuple):
+    """One small mistake in one function, as a change to the package's text."""
+
+    function: str
+    name: str
+    says: str  # "": no mistake may be named
+    changes: tuple[tuple[str, str], ...]
+
+
+def slips():
+    found = []
+    content = Path(__file__).with_name("slips.txt").read_text(encoding="utf-8")
+    for block in f"\n{content}".split("\n== ")[1:]:
+        head, says, *lines = block.rstrip("\n").split("\n")
+        changes = []
+        for change in "\n".join(lines).split("\n..\n"):
+            old = [line[2:] for line in change.split("\n") if line[:1] == "-"]
+            new = [line[2:] for line in change.split("\n") if line[:1] == "+"]
+            changes.append(("\n".join(old), "\n".join(new)))
+        function, _, name = head.partition(": ")
+        assert says.startswith("says: ") or says == "names nothing", head
+        text = says[6:] if says.startswith("says: ") else ""
+        found.append(Slip(function, name, text, tuple(changes)))
+    return found
+
+
+def write_slip(folder, slip):
+    """Write the reader's file with this slip, all else being as in the package."""
+    [piece] = [piece for piece in PIECES if slip.function in piece.functions]
+    content = source.package_source(piece.module)
+    text = before = source.function_text(content, slip.function)
+    for old, new in slip.changes:
+        assert old in text, f"{slip.function}: {slip.name}: the package has no {old!r}"
+        text = text.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{piece.module}.py"
+    path.write_text(content.replace(before, text), encoding="utf-8")
+    return piece
+
+
 def write_version(folder, version):
     """Write the reader's file with this version, all else being as in the package."""
     piece = find_piece(version.piece)
@@ -99,11 +142,13 @@ def verdicts(tmp_path_factory):
     """The verdict on each version. They are judged side by side, to save time."""
     places = []
     # One after the other: two threads that parse at once can fail in Python 3.11.
-    for version in versions():
+    for version in [*versions(), *slips()]:
         folder = tmp_path_factory.mktemp("version", numbered=True)
-        places.append((str(folder), write_version(folder / "microgpt", version)))
+        write = write_slip if isinstance(version, Slip) else write_version
+        places.append((str(folder), write(folder / "microgpt", version)))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(versions(), pool.map(lambda place: judge(*place), places)))
+        found = pool.map(lambda place: judge(*place), places)
+        return dict(zip([*versions(), *slips()], found))
 
 
 def test_every_piece_has_three_wrong_versions_and_two_right_ones():
@@ -123,6 +168,18 @@ def test_a_wrong_version_is_rejected_and_its_mistake_is_named(version, verdicts)
     verdict = verdicts[version]
     assert verdict.state in ("wrong", "stuck"), said_by(verdict)
     assert version.says.lower() in said_by(verdict).lower()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "slip", slips(), ids=lambda slip: f"{slip.function}: {slip.name}"
+)
+def test_a_slip_is_rejected_and_no_other_mistake_is_named(slip, verdicts):
+    verdict = verdicts[slip]
+    assert verdict.state == "wrong", said_by(verdict)
+    named = [line for line in verdict.lines if line.startswith(judging.MISTAKE)]
+    assert slip.says.lower() in " ".join(named).lower()
+    assert bool(named) == bool(slip.says), named
 
 
 @pytest.mark.slow
@@ -277,6 +334,23 @@ def test_check_goes_on_to_the_next_piece_and_remembers(whole, capfd):
     assert "Next: topological_order" in out
     assert main(["check", *folder]) == 0
     assert "topological_order: right." in capfd.readouterr().out
+
+
+def test_a_solved_piece_that_has_been_broken_since_is_named(tmp_path, whole, capfd):
+    folder = tmp_path / "my"
+    shutil.copytree(whole / "microgpt", folder / "microgpt")
+    for name in ("linear", "softmax"):
+        assert main(["check", name, "--folder", str(folder)]) == 0
+    path = folder / "microgpt" / "model.py"
+    text = with_function(
+        "model", "linear", "def linear(x, w):\n    return [dot(w[0], x) for row in w]\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    capfd.readouterr()
+    assert main(["check", "softmax", "--folder", str(folder)]) == 0
+    out = capfd.readouterr().out
+    assert "linear was right, and is not any more" in out
+    assert not Progress(str(folder)).is_solved("linear")
 
 
 def test_hints_come_one_at_a_time_and_stay_after_solving(whole, capfd):

@@ -69,7 +69,23 @@ def test_train_names_the_first_step_that_differs(tmp_path, capfd):
     assert main(["train", "--folder", str(folder)]) == 1
     # The first two losses come from parameters before and after the first step, in
     # which t is 1 anyway. The second step is the first to go wrong: loss 3.
-    assert "Step 3: your loss is" in capfd.readouterr().out
+    out = " ".join(capfd.readouterr().out.split())
+    assert "Step 3: your loss is" in out
+    assert "It is Adam.step: tried alone" in out
+    assert "check Adam.step --solution" in out
+
+
+def test_train_says_that_something_beside_the_pieces_has_been_changed(tmp_path, capfd):
+    folder = solved(tmp_path / "my")
+    path = folder / "microgpt" / "model.py"
+    text = path.read_text(encoding="utf-8")
+    changed = text.replace("std = 0.0 if adds_to_x else 0.02", "std = 0.03")
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+    assert main(["train", "--folder", str(folder)]) == 1
+    out = " ".join(capfd.readouterr().out.split())
+    assert "Step 1: your loss is" in out
+    assert "It is none of the pieces" in out
 
 
 def test_train_says_where_the_readers_package_stopped(tmp_path, capfd):

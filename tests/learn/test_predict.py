@@ -124,6 +124,15 @@ def test_what_was_answered_wrongly_comes_again_when_the_next_part_begins(course,
     assert len(again.prompts) == 3
 
 
+def test_a_question_that_comes_again_is_shown_once(course, capfd):
+    learn(course, answering("0.3", "1"), "1")
+    capfd.readouterr()
+    learn(course, answering("0.5", "0.5", "1"), "2")
+    out = capfd.readouterr().out
+    assert out.count("How much is a half, in 01?") == 1
+    assert out.index("in 01?") < out.index("you said:    0.5") < out.index("in 02?")
+
+
 def test_ctrl_c_keeps_the_answers_given_so_far(course, capfd):
     assert learn(course, answering("0.5", KeyboardInterrupt()), "1") == 130
     assert list(saved(course)["chapters"]["1"]["answers"]) == ["half-01"]
@@ -251,3 +260,16 @@ def test_an_unknown_chapter_names_the_ones_there_are():
 def test_the_bug_hunt_is_reached_from_here(capfd):
     assert main(["hunt", "99"]) == 2
     assert "no bug 99" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_bug_hunt_names_the_next_bug_and_not_a_chapter(capfd):
+    assert main(["hunt"]) == 1
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert last.endswith("learn.py hunt 1")
+
+
+@pytest.mark.parametrize("name", ["1", "01", "ch01", "CH1"])
+def test_a_chapter_is_found_however_its_number_is_written(name):
+    _, chapter = course_map.find(course_map.read_map(), name)
+    assert chapter.name == "1"
