@@ -22,8 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "course"))
 
 from checks import BUGS, Bug, Show  # noqa: E402
 
-from microgpt.tools.terminal import OneLineParser, run_command  # noqa: E402
-from microgpt.tools.train_command import _quoted  # noqa: E402
+from microgpt.tools.terminal import OneLineParser, quoted, run_command  # noqa: E402
 from microgpt.training import collector_paused  # noqa: E402
 
 
@@ -102,7 +101,7 @@ def main(
 
     `called_as` is how the reader calls it, if not by the name of this file.
     """
-    called_as = called_as or f"python {_quoted(sys.argv[0])}"
+    called_as = called_as or f"python {quoted(sys.argv[0])}"
 
     def command() -> int:
         parser = OneLineParser(

@@ -105,15 +105,15 @@ def call(words: str, folder: str) -> str:
     """Return how this program is called from where the reader stands."""
     # Not at the top: where the reader's package is judged, this file is imported before
     # the name microgpt stands for theirs.
-    from microgpt.tools.train_command import _quoted
+    from microgpt.tools.terminal import quoted
 
-    program = _quoted(short(os.path.join(EXAMPLES, "learn.py")))
+    program = quoted(short(os.path.join(EXAMPLES, "learn.py")))
     line = f"python {program} {words}"
     if folder == MY:
         return line
     # After "=", a name that begins with a dash is not taken for a flag.
     between = "=" if folder.startswith("-") else " "
-    return f"{line} --folder{between}{_quoted(folder)}"
+    return f"{line} --folder{between}{quoted(folder)}"
 
 
 def counted(number: int, thing: str) -> str:

@@ -27,8 +27,10 @@ import functools
 import gc
 import math
 import os
+import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -83,6 +85,11 @@ def typed_bytes(argument: str) -> bytes:
         return argument.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return argument.encode("utf-8", "surrogatepass")
+
+
+def quoted(word: str) -> str:
+    """Return a word as it has to be typed into this system's shell."""
+    return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
 
 
 def display_width(text: str) -> int:

@@ -10,10 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import os
 import re
-import shlex
-import subprocess
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -46,6 +43,7 @@ from microgpt.tools.terminal import (
     OneLineParser,
     OutputFailed,
     Progress,
+    quoted,
     run_command,
     say,
     say_error,
@@ -412,10 +410,5 @@ def _say_how_to_go_on(run: Run, place: RunFolder) -> None:
     if place.folder != "out":
         # After "=", a name that begins with a dash is not taken for a flag.
         between = "=" if place.folder.startswith("-") else " "
-        command += f" --out{between}{_quoted(place.folder)}"
+        command += f" --out{between}{quoted(place.folder)}"
     say(f"to go on: {command}")
-
-
-def _quoted(word: str) -> str:
-    """Return a word as it has to be typed into this system's shell."""
-    return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
