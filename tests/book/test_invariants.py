@@ -67,7 +67,7 @@ def imported_by(path):
 def is_in_the_standard_library(name):
     if hasattr(sys, "stdlib_module_names"):  # from Python 3.10 on
         return name in sys.stdlib_module_names
-    if name in sys.builtin_module_names:
+    if name in sys.builtin_module_names or name == "msvcrt":  # that one is Windows'
         return True
     # Found and not imported: PyPy has a tracemalloc, but not what that imports.
     return "site-packages" not in str(importlib.util.find_spec(name).origin)

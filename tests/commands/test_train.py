@@ -637,13 +637,6 @@ def test_the_command_that_it_says_goes_on(place, monkeypatch, folder):
     assert load_checkpoint(os.path.join(folder, "checkpoint.json")).step == 6
 
 
-def test_on_windows_a_folder_is_quoted_as_its_shell_reads_it(monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(train_command.os, "name", "nt")
-        words = [train_command._quoted(word) for word in ("run", "my run", "it's")]
-    assert words == ["run", '"my run"', "it's"]
-
-
 def test_now_and_then_a_run_is_saved_while_it_goes_on(place, monkeypatch):
     # As for a process that is killed without warning in its fifth step.
     class Killed(Exception):

@@ -23,6 +23,7 @@ from microgpt.tools.terminal import (
     display_width,
     is_terminal,
     padded,
+    quoted,
     run_command,
     say,
     shown,
@@ -47,6 +48,14 @@ from tests.helpers import environment
 )
 def test_what_would_act_on_a_terminal_is_shown_as_an_escape(text, as_shown):
     assert shown(text) == as_shown
+
+
+def test_on_windows_a_word_is_quoted_as_its_shell_reads_it(monkeypatch):
+    assert [quoted(word) for word in ("run", "my run")] == ["run", "'my run'"]
+    with monkeypatch.context() as patched:
+        patched.setattr(terminal.os, "name", "nt")
+        words = [quoted(word) for word in ("run", "my run", "it's")]
+    assert words == ["run", '"my run"', "it's"]
 
 
 @pytest.mark.parametrize(
