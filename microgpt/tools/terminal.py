@@ -416,22 +416,33 @@ def _say_how_it_ended(
     error: BaseException,
     traceback: TracebackType | None,
 ) -> None:
-    """Say what has ended a script. SystemExit is Python's way to set the exit code."""
+    """Say what has ended a script."""
     if isinstance(error, KeyboardInterrupt):
         say_error(f"\nstopped{_place_in_script(traceback)}")
         return  # Python ends with the exit code of Ctrl-C, as it does without us
     if isinstance(error, said):
         say_error(f"error: {shown(str(error))}")
-        raise SystemExit(2)
+        _end(2)
     if isinstance(error, OSError):
         try:
             say("")  # an empty line fails too, if it is the output that has failed
         except OutputFailed as failure:
             if failure.reader_is_gone:
-                raise SystemExit(1) from None
+                _end(1)
             say_error(f"error: {failure}")
-            raise SystemExit(2) from None
+            _end(2)
     sys.__excepthook__(kind, error, traceback)
+
+
+def _end(code: int) -> NoReturn:
+    """End with this exit code, from within an excepthook."""
+    if sys.implementation.name != "pypy":
+        raise SystemExit(code)
+    # PyPy takes that for a fault of the hook, and would print both errors. So it ends
+    # here and now, once all that was said is out.
+    for stream in (sys.stdout, sys.stderr):
+        _flush_or_discard(stream)
+    os._exit(code)
 
 
 def _place_in_script(traceback: TracebackType | None) -> str:
