@@ -269,10 +269,6 @@ class BPE:
                 self.end_of_text = token_id
         self.known_pieces: dict[tuple[str, str], list[int]] = {}  # the ids of a piece
 
-    def next_merge(self, tokens: list[str]) -> Pair | None:
-        """Return what `next_merge` does; `tokens.py` shows its rounds one by one."""
-        return next_merge(tokens, self.ranks)
-
     def encode(self, text: str, errors: str = "surrogatepass") -> list[int]:
         """Return the ids of text's tokens. Every text has them.
 

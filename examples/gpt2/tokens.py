@@ -18,7 +18,16 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # `python examples/gpt2/tokens.py` works without installing anything.
 sys.path.insert(0, ROOT)
 
-from bpe import BPE, Pair, merge_pair, split, to_bytes, to_symbols, train_bpe  # noqa: E402
+from bpe import (  # noqa: E402
+    BPE,
+    Pair,
+    merge_pair,
+    next_merge,
+    split,
+    to_bytes,
+    to_symbols,
+    train_bpe,
+)
 from vocabulary import read_tokenizer  # noqa: E402
 
 from microgpt.data import read_documents  # noqa: E402
@@ -113,7 +122,7 @@ def _show_work(bpe: BPE, text: str) -> None:
     for piece in split(text):
         tokens = to_symbols(piece, "surrogateescape")
         print(f"{piece!r}, bytes {to_bytes(''.join(tokens)).hex(' ')}")
-        while (pair := bpe.next_merge(tokens)) is not None:
+        while (pair := next_merge(tokens, bpe.ranks)) is not None:
             tokens = merge_pair(tokens, pair)
             both = " + ".join([readable(token) for token in pair])
             after = " ".join([readable(token) for token in tokens])
