@@ -614,6 +614,8 @@ def test_what_is_no_number_or_too_large_is_refused_in_words(page, found) -> None
 def test_a_change_is_said_wherever_it_shows_and_can_be_undone_from_the_top(
     page, found
 ) -> None:
+    from selenium.webdriver import ActionChains
+
     losses = [names["return"] for _, names in tracer.calls_of(found, "cross_entropy")]
     (node,) = [i for i, name in enumerate(found.names) if name == "wte[0][1]"]
     page.execute_script("ask(arguments[0])", node)
@@ -626,6 +628,9 @@ def test_a_change_is_said_wherever_it_shows_and_can_be_undone_from_the_top(
     nats = found.data[losses[0]]
     assert f"was {nats:.2f}" in text(page, "#tokens .token:nth-child(2)")
     assert "was" in text(page, "#bars")
+    changed = page.find_element("css selector", "#matrix-cells .changed")
+    ActionChains(page).move_to_element(changed).perform()
+    assert f"(was {found.data[node]:.4g})" in text(page, "#readout")
     # Back to where it was is no change.
     press(page, '[data-by="-0.1"]')
     page.execute_script("nudge(...arguments)", node, found.data[node])
@@ -649,6 +654,11 @@ def test_the_line_at_the_bottom_leaves_with_the_pointer(page) -> None:
     title = page.find_element("id", "attention-title")
     ActionChains(page).move_to_element(title).perform()
     assert not page.find_element("id", "readout").is_displayed()
+    # But a number that was reached by the keyboard stays, wherever the pointer lies.
+    page.execute_script("document.querySelector('#heads .cell').focus()")
+    keys(page, "\ue015")  # an arrow: down
+    ActionChains(page).move_to_element(title).move_by_offset(3, 3).perform()
+    assert "m looks at BOS" in text(page, "#readout")
 
 
 def test_buttons_that_lead_nowhere_say_so_and_a_key_leads_to_the_number(page) -> None:

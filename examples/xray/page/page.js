@@ -241,7 +241,7 @@ function probabilities(pos, data = page.shown[0].data) {
 // What something was before your changes, if it looks different now.
 function wasBefore(say) {
   if (!page.nudges.size) return "";
-  const [now, before] = [page.shown[0], page.states[page.snapshot]()].map((each) => say(each.data));
+  const [now, before] = [page.shown[0], page.states[page.snapshot]()].map(say);
   return now === before ? "" : `was ${before}`;
 }
 
@@ -260,7 +260,7 @@ function drawText() {
       "aria-pressed": pos === token + 1,
     }, make("small", {}, pos), make("b", {}, name),
       make("small", {}, pos ? `${nats.toFixed(2)} nats` : "given"));
-    const was = pos ? wasBefore((data) => data[meta.losses[pos - 1]].toFixed(2)) : "";
+    const was = pos ? wasBefore(({ data }) => data[meta.losses[pos - 1]].toFixed(2)) : "";
     if (was) button.append(make("small", {}, was));
     paint(button, pos ? nats : 0, 2 * blind);
     if (pos <= token) button.classList.add("read");
@@ -272,15 +272,15 @@ function drawText() {
   const read = meta.tokens.slice(0, token + 1).map((id) => meta.vocabulary[id]).join(" ");
   const target = meta.tokens[token + 1];
   const came = meta.vocabulary[target];
+  const probs = probabilities(token);
   const nats = page.shown[0].data[meta.losses[token]];
   $("asked").replaceChildren(
     "After reading ", make("b", {}, read),
     `, the model is asked for the token at position ${token + 1}. It was `,
-    make("b", {}, came), `, to which it had given ${percent(probabilities(token)[target])}: `
+    make("b", {}, came), `, to which it had given ${percent(probs[target])}: `
     + `a surprise of ${short(nats)} nats. Its guesses, the likeliest first; press one to ask `
     + "why it was expected:");
-  const order = probabilities(token).map((_, i) => i);
-  const probs = probabilities(token);
+  const order = probs.map((_, i) => i);
   order.sort((a, b) => probs[b] - probs[a]);
   const few = order.slice(0, 5);
   if (!few.includes(target)) few.push(target);
@@ -291,7 +291,7 @@ function drawText() {
     const length = make("i");
     length.style.width = `${70 * probs[i]}%`; // 70% of the room stands for certainty
     const notes = [i === target ? "◂ this came" : "",
-      wasBefore((data) => percent(probabilities(token, data)[i]))];
+      wasBefore(({ data }) => percent(probabilities(token, data)[i]))];
     if (page.shown.length > 1) notes.unshift(`second: ${percent(probabilities(token, page.shown[1].data)[i])}`);
     const name = meta.vocabulary[i];
     row.append(
@@ -852,9 +852,10 @@ const MOST_LOOKS = 4;
 // A row for a part of a logit, and if it is opened, one for each of its terms below it.
 function rowsOf(part) {
   const data = part.terms.map((node) => page.shown[0].data[node]);
-  const open = page.opened.has(part.text.replace(/ \(.*/, ""));
+  const key = part.text.replace(/ \(.*/, ""); // without the share, which training changes
+  const open = page.opened.has(key);
   const sums = part.sums || [dot(data, part.own), dot(data, part.above)];
-  const button = make("button", { class: "ask", "data-open": part.text.replace(/ \(.*/, ""),
+  const button = make("button", { class: "ask", "data-open": key,
     "aria-expanded": open }, `${open ? "▾" : "▸"} ${part.text}`);
   const isLook = part.weight !== undefined || part.sums;
   const text = isLook ? make("span", { class: "sub" }, button) : button;
@@ -1226,7 +1227,9 @@ function showNumber() {
 }
 
 function pointed(event) {
-  const target = event.target.closest?.("[data-number]");
+  // Where the pointer is on no number, the one that the keyboard is on stays.
+  const target = event.target.closest?.("[data-number]")
+    || document.querySelector("[data-number]:focus-visible");
   if (!target) return unpoint();
   const node = Number(target.dataset.number);
   page.pointed = { node, name: target.dataset.name || nameOf(node) };
@@ -1246,9 +1249,8 @@ function drawReadout() {
   const say = (kind) => figures((state) => state[kind][found.node]).map((x, i, all) =>
     (all.length > 1 ? `${SHORT_NAMES[i]} ${short(x)}` : short(x))).join(", ");
   const was = (kind) => {
-    const [now, before] = [page.shown[0], page.states[page.snapshot]?.()].map((state) =>
-      state && short(state[kind][found.node]));
-    return page.nudges.size && now !== before ? ` (was ${before})` : "";
+    const before = wasBefore((state) => short(state[kind][found.node]));
+    return before && ` (${before})`;
   };
   const parts = [`${found.name} = ${say("data")}${was("data")}`,
     `grad ${say("grad")}${was("grad")}`, madeAt(found.node)];
